@@ -1,0 +1,212 @@
+"""Configs to and from YAML, JSON and ``path=value`` words."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path, PurePath
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
+
+from dltools.cfgutils import reader
+from dltools.cfgutils.config import Config
+from dltools.cfgutils.frozen import Path as Place
+from dltools.cfgutils.problems import ConfigProblems, Problem, problems_of
+from dltools.cfgutils.record import Record, decode, values
+from dltools.cfgutils.spaces import Space
+from dltools.errors import ConfigError
+
+C = TypeVar("C", bound=Record)
+Tree = dict[str, Any]
+
+
+def load(cls: type[C], path_or_text: Path | str, *overrides: str) -> C:
+    """A config from a file or a text, with ``path=value`` words on top.
+
+    A ``Path``, or a name ending in yaml, yml or json, is a file; all else is the text itself. ``include: base.yaml`` (or a list) at the top
+    merges deeply over other files. All mistakes come in one ConfigError with file, line, path and the nearest legal name.
+    """
+    if isinstance(path_or_text, Path) or path_or_text.endswith((".yaml", ".yml", ".json")):
+        name = str(path_or_text)
+        tree, where = _read_file(Path(path_or_text), ())
+    else:
+        name = "text"
+        tree, where = _include(*reader.read(path_or_text, name), Path(), ())
+    _assign(tree, where, overrides, {})
+    return _construct(cls, tree, where, name)
+
+
+def dump(cfg: Record, format: Literal["yaml", "json"] = "yaml") -> str:  # noqa: A002  # the field's word
+    """The whole config as text that ``load`` reads back to an equal one."""
+    tree = to_tree(cfg)
+    if format == "yaml":
+        return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    if format != "json":
+        raise ConfigError(f"format is {format!r}", expected="yaml or json")
+    return json_text(tree) + "\n"
+
+
+def override(cfg: C, *dotlist: str, **paths: Any) -> C:
+    """A copy with some places changed: ``override(cfg, "loss=Tversky", "loss.alpha=.3", lr=0.1, **{"optim.lr": 0.2})``.
+
+    A tag alone gives that config with its defaults.
+    """
+    tree, where = to_tree(cfg, spaces=False), dict[Place, str]()
+    _assign(tree, where, dotlist, paths)
+    return _construct(type(cfg), tree, where, type(cfg).__name__)
+
+
+def fingerprint(cfg: Record) -> str:
+    """32 hexadecimal digits, the same for equal configs in every process."""
+    text = json.dumps(_canonical(to_tree(cfg)), sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def to_tree(value: Any, *, spaces: bool = True) -> Any:
+    """Plain dicts, lists and scalars; ``spaces=False`` leaves search spaces as they are."""
+    if isinstance(value, Record):
+        head = {"type": value.tag} if isinstance(value, Config) else {}
+        return {**head, **{name: to_tree(part, spaces=spaces) for name, part in values(value).items()}}
+    if isinstance(value, Space):
+        return {f"${value.kind}": [to_tree(arg) for arg in value.args]} if spaces else value
+    if isinstance(value, Mapping):
+        return {key: to_tree(part, spaces=spaces) for key, part in value.items()}
+    if isinstance(value, tuple):
+        return [to_tree(part, spaces=spaces) for part in value]
+    if isinstance(value, Enum):
+        return value.value
+    return str(value) if isinstance(value, PurePath) else value
+
+
+def json_text(tree: Any) -> str:
+    """Strict JSON; infinity is written 1e999, which every reader rounds to it."""
+    text = json.dumps(_mark_infinite(tree), indent=2, ensure_ascii=False, allow_nan=False)
+    return text.replace(json.dumps(_INF), "1e999").replace(json.dumps(f"-{_INF}"), "-1e999")
+
+
+def _construct(cls: type[C], tree: Any, where: Mapping[Place, str], name: str) -> C:
+    try:
+        made: C = decode(cls, tree)
+    except ValidationError as error:
+        raise ConfigProblems(name, problems_of(error), where) from None
+    except PydanticCustomError as error:
+        raise ConfigProblems(name, [Problem((), error.message())], where) from None
+    return made
+
+
+def _read_file(path: Path, above: tuple[Path, ...]) -> tuple[Tree, dict[Place, str]]:
+    if path.resolve() in above:
+        raise ConfigError(f"{path} includes itself", expected="includes without a circle")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}", expected="a YAML or JSON file in UTF-8") from None
+    return _include(*reader.read(text, str(path)), path.parent, (*above, path.resolve()))
+
+
+def _include(
+    tree: Any, where: dict[Place, str], folder: Path, above: tuple[Path, ...]
+) -> tuple[Tree, dict[Place, str]]:
+    tree = {} if tree is None else {"type": tree} if isinstance(tree, str) else tree
+    if not isinstance(tree, dict):
+        raise ConfigProblems("config", [Problem((), f"got {tree!r:.60}; expected fields, such as `lr: 0.1`")], where)
+    names = tree.pop("include", [])
+    base: Tree = {}
+    lines: dict[Place, str] = {}
+    for name in [names] if isinstance(names, str) else names:
+        more, at = _read_file(folder / name, above)
+        base, lines = _merge(base, more), {**lines, **at}
+    return _merge(base, tree), {**lines, **where}
+
+
+def _merge(base: Any, top: Any) -> Any:
+    """Deep for mappings; one of another ``type`` replaces the whole, since its fields are others."""
+    if not (isinstance(base, dict) and isinstance(top, dict)) or top.get("type", base.get("type")) != base.get("type"):
+        return top
+    return {**base, **{key: _merge(base[key], value) if key in base else value for key, value in top.items()}}
+
+
+def _assign(tree: Tree, where: dict[Place, str], words: tuple[str, ...], paths: Mapping[str, Any]) -> None:
+    """Put ``path=value`` words, then ready-made values, into the tree."""
+    for word in words:
+        path, equals, text = word.partition("=")
+        if not equals or not path:
+            raise ConfigError(f"{word!r} is no override", expected="path=value", hint="for example loss.alpha=0.3")
+        _set(tree, path, reader.read(text, word)[0], where, word)
+    for path, value in paths.items():
+        _set(tree, path, to_tree(value, spaces=False), where, path)
+
+
+def _set(tree: Any, path: str, value: Any, where: dict[Place, str], name: str) -> None:
+    steps: Place = ()
+    *heads, last = path.split(".")
+    for head in heads:
+        key = _key(tree, head)
+        steps = (*steps, key)
+        inner = tree[key] if isinstance(tree, list) else tree.get(key)
+        if isinstance(inner, str):
+            inner = {"type": inner}  # a tag alone, from an earlier word
+        if not isinstance(inner, (dict, list)):
+            inner = {}
+        tree[key] = inner
+        where[steps] = name
+        tree = inner
+    key = _key(tree, last)
+    tree[key] = value
+    steps = (*steps, key)
+    for old in [place for place in where if place[: len(steps)] == steps]:
+        del where[old]
+    where[steps] = name
+
+
+def _key(tree: Any, step: str) -> Any:
+    if not isinstance(tree, list):
+        return int(step) if step.isdigit() and int(step) in tree else step
+    if not (step.isdigit() and int(step) < len(tree)):
+        raise ConfigError(f"no position {step!r} among {len(tree)} values", hint="give the whole list: path=[1, 2]")
+    return int(step)
+
+
+_INF = "\0inf"
+
+
+def _mark_infinite(tree: Any) -> Any:
+    """Infinity as a word that stands for it until the text is made."""
+    if isinstance(tree, float) and tree in (float("inf"), -float("inf")):
+        return _INF if tree > 0 else f"-{_INF}"
+    if isinstance(tree, dict):
+        return {key: _mark_infinite(part) for key, part in tree.items()}
+    return [_mark_infinite(part) for part in tree] if isinstance(tree, list) else tree
+
+
+def _canonical(tree: Any) -> Any:
+    """Equal values alike: 1.0 and -0.0 as integers."""
+    if isinstance(tree, float):
+        return int(tree) if tree.is_integer() else str(tree)
+    if isinstance(tree, dict):
+        return {str(key): _canonical(part) for key, part in tree.items()}
+    return [_canonical(part) for part in tree] if isinstance(tree, list) else tree
+
+
+class _Dumper(yaml.SafeDumper):
+    """Block style, short lists in one line, no anchors; words that read as numbers are quoted."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+for _first, _resolvers in reader._Composer.yaml_implicit_resolvers.items():
+    _Dumper.yaml_implicit_resolvers[_first] = [*_Dumper.yaml_implicit_resolvers.get(_first, []), *_resolvers]
+
+
+def _represent_list(dumper: yaml.SafeDumper, data: list[Any]) -> yaml.Node:
+    flow = not any(isinstance(part, (dict, list)) for part in data)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=flow)
+
+
+_Dumper.add_representer(list, _represent_list)

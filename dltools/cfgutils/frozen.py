@@ -1,0 +1,93 @@
+"""Values as configs hold them: read-only, hashable, free of numpy, and printable as source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import PurePath
+from types import NoneType
+from typing import Any, NoReturn, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+Path = tuple[str | int, ...]
+"""Where a value stands inside a config: field names, mapping keys, positions."""
+
+PLAIN = frozenset({float, int, str, bool, NoneType})
+
+
+class FrozenMap(dict[K, V]):
+    """A dict that nobody changes, so that it hashes and can be shared.
+
+    >>> FrozenMap(a=1) == {"a": 1}, hash(FrozenMap(a=1, b=2)) == hash(FrozenMap(b=2, a=1))
+    (True, True)
+    """
+
+    def __reduce__(self) -> tuple[type[FrozenMap[K, V]], tuple[dict[K, V]]]:
+        return type(self), (dict(self),)
+
+
+def _refuse(self: Any, *args: Any, **kwargs: Any) -> NoReturn:
+    raise TypeError("a config is read-only; make a changed copy with cfg.replace(...) or override(cfg, ...)")
+
+
+for _name in ("__setitem__", "__delitem__", "__ior__", "clear", "pop", "popitem", "setdefault", "update"):
+    setattr(FrozenMap, _name, _refuse)
+setattr(FrozenMap, "__hash__", lambda self: hash(frozenset(self.items())))  # noqa: B010  # dict declares it None
+
+
+def freeze(value: Any) -> Any:
+    """Lists become tuples, mappings FrozenMaps, numpy scalars Python numbers; all else stays as it is."""
+    if type(value) in PLAIN:
+        return value
+    if isinstance(value, (list, tuple)):
+        return tuple(map(freeze, value))
+    if isinstance(value, Mapping):
+        return FrozenMap({k: freeze(v) for k, v in value.items()})
+    if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0:
+        return value.item()
+    return value
+
+
+def children(value: Any) -> Iterator[tuple[str | int, Any]]:
+    """The parts of a container with their last path step; nothing for all else."""
+    if isinstance(value, Mapping):
+        yield from value.items()
+    elif isinstance(value, tuple):
+        yield from enumerate(value)
+
+
+def put(value: Any, path: Path, new: Any) -> Any:
+    """A copy of nested tuples and mappings with one place changed."""
+    if not path:
+        return new
+    head, rest = path[0], path[1:]
+    if isinstance(value, Mapping):
+        return FrozenMap({**value, head: put(value[head], rest, new)})
+    return tuple(put(item, rest, new) if i == head else item for i, item in enumerate(value))
+
+
+def source(value: Any) -> str:
+    """Python source that makes the value again: what ``eval(repr(cfg))`` reads.
+
+    >>> source({"a": (1, float("inf"))})
+    "{'a': (1, float('inf'))}"
+    """
+    if isinstance(value, float) and value in (float("inf"), -float("inf")):
+        return f"float('{value}')"
+    if isinstance(value, PurePath):
+        return f"Path({str(value)!r})"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{source(k)}: {source(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, tuple):
+        return "(" + ", ".join(map(source, value)) + ("," if len(value) == 1 else "") + ")"
+    return repr(value)
+
+
+def call(name: str, fields: Mapping[str, Any]) -> str:
+    """``Name(field=value, ...)`` as source."""
+    return f"{name}({', '.join(f'{k}={source(v)}' for k, v in fields.items())})"
+
+
+def dotted(path: Path) -> str:
+    """A path as people write it: ``loss.terms.tv.alpha``."""
+    return ".".join(map(str, path))

@@ -1,0 +1,74 @@
+"""The search spaces of a config: list them, put drawn values in their places, draw without any search library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+from dltools.cfgutils.frozen import children, dotted
+from dltools.cfgutils.record import Record, values, walk_spaces
+from dltools.cfgutils.spaces import Space
+from dltools.errors import ConfigError, did_you_mean
+
+C = TypeVar("C", bound=Record)
+
+
+def space(cfg: Record) -> dict[str, Space]:
+    """Every space by path; those inside an option of a choice stand behind its tag: ``optim[AdamW].lr``."""
+    return dict(_spaces(cfg, ""))
+
+
+def resolve(cfg: C, sampled: Mapping[str, Any]) -> C:
+    """The config with a drawn value in the place of each space.
+
+    A choice takes the label of an option (a config's tag) or the option itself; values of branches not taken are ignored.
+    """
+    known = space(cfg)
+    for name in sampled:
+        if name not in known:
+            raise ConfigError(f"no search space {name!r}", hint=did_you_mean(name, known))
+    resolved: C = _resolve(cfg, "", sampled)
+    return resolved
+
+
+def sample(cfg: C, seed: int) -> C:
+    """A config drawn at random: the same for the same seed, whatever other spaces there are."""
+    return resolve(cfg, {name: one.draw(seed, name) for name, one in space(cfg).items()})
+
+
+def _spaces(value: Any, prefix: str) -> Iterator[tuple[str, Space]]:
+    for path, one in walk_spaces(value):
+        name = _join(prefix, dotted(path))
+        yield name, one
+        for label, option in zip(one.labels(), one.args, strict=True):
+            yield from _spaces(option, f"{name}[{label}]")
+
+
+def _resolve(value: Any, name: str, sampled: Mapping[str, Any]) -> Any:
+    if isinstance(value, Space):
+        if name not in sampled:
+            raise ConfigError(f"no value for the search space {name!r}", expected=repr(value))
+        if value.kind not in ("choice", "grid"):
+            return sampled[name]
+        label, option = _option(value, name, sampled[name])
+        return _resolve(option, f"{name}[{label}]", sampled)
+    if isinstance(value, Record):
+        parts = values(value)
+        made = {k: _resolve(v, _join(name, k), sampled) for k, v in parts.items()} if value.is_open else parts
+        return type(value)(**made) if value.is_open else value
+    if isinstance(value, Mapping):
+        return {k: _resolve(v, _join(name, k), sampled) for k, v in children(value)}
+    if isinstance(value, tuple):
+        return tuple(_resolve(v, _join(name, k), sampled) for k, v in children(value))
+    return value
+
+
+def _option(one: Space, name: str, drawn: Any) -> tuple[Any, Any]:
+    for label, option in zip(one.labels(), one.args, strict=True):
+        if drawn in (label, option):
+            return label, option
+    raise ConfigError(f"{name} is {drawn!r}", expected=f"one of {', '.join(map(repr, one.labels()))}")
+
+
+def _join(prefix: str, step: object) -> str:
+    return f"{prefix}.{step}" if prefix else str(step)

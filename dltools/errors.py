@@ -1,0 +1,74 @@
+"""What dltools raises: every error says what was given, what is legal, and one fix."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class DltoolsError(Exception):
+    """Base of all errors of dltools.
+
+    The message is made of up to three sentences, so that none is forgotten:
+
+    >>> print(DltoolsError("window is 0", expected="an integer >= 1", hint="use window=1 for no accumulation"))
+    window is 0. Expected an integer >= 1. Hint: use window=1 for no accumulation.
+    """
+
+    def __init__(self, given: str, expected: str = "", hint: str = "") -> None:
+        self.given, self.expected, self.hint = given, expected, hint
+        sentences = [given, expected and f"Expected {expected}", hint and f"Hint: {hint}"]
+        text = ". ".join(s.rstrip(".") for s in sentences if s)
+        super().__init__(text + "." if expected or hint else text)
+
+    def __reduce__(self) -> tuple[type[DltoolsError], tuple[str, str, str]]:
+        return type(self), (self.given, self.expected, self.hint)
+
+
+class ConfigError(DltoolsError, ValueError):
+    """A config, or a value that stands for one, is not legal."""
+
+
+class ShapeError(DltoolsError, ValueError):
+    """Arrays or tensors of the wrong shape or dtype."""
+
+
+class SyncError(DltoolsError):
+    """The processes of a group disagree, or one of them stays away."""
+
+
+class CheckpointError(DltoolsError):
+    """A checkpoint cannot be written, read or trusted."""
+
+
+class ExportError(DltoolsError):
+    """A model cannot be exported, or its export computes something else."""
+
+
+class MissingExtraError(DltoolsError, ImportError):
+    """An optional dependency is not installed.
+
+    >>> raise MissingExtraError("matplotlib", "plot")
+    Traceback (most recent call last):
+    dltools.errors.MissingExtraError: matplotlib is not installed. Hint: pip install "dltools[plot]".
+    """
+
+    def __init__(self, package: str, extra: str) -> None:
+        self.package, self.extra = package, extra
+        super().__init__(f"{package} is not installed", hint=f'pip install "dltools[{extra}]"')
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:  # type: ignore[override]
+        return type(self), (self.package, self.extra)
+
+
+def did_you_mean(name: str, legal: Iterable[str]) -> str:
+    """The tail of an error about a name: the nearest legal one, else all of them.
+
+    >>> did_you_mean("alhpa", ["alpha", "beta"])
+    "did you mean 'alpha'?"
+    >>> did_you_mean("x", ["beta", "alpha"])
+    'known: alpha, beta'
+    """
+    names = sorted(set(legal))
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}"
