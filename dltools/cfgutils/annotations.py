@@ -31,6 +31,9 @@ def no_nan(value: float) -> float:
     return float(value)
 
 
+NO_NAN = AfterValidator(no_nan)
+
+
 class Nested:
     """Stands in an annotation for a record: pydantic hands the value over to ``decode``."""
 
@@ -53,11 +56,12 @@ def strict(annotation: Any, record: type[Any], decode: Callable[[type[Any], Any]
         return part if part is ... else strict(part, record, decode)
 
     if origin is Annotated:
-        return _annotated(inner(args[0]), *annotation.__metadata__)
+        bare, own = (float, [NO_NAN]) if args[0] is float else (inner(args[0]), [])
+        return _annotated(bare, *annotation.__metadata__, *own)
     if isinstance(plain, type) and issubclass(plain, record):
         return Annotated[Any, Nested(plain, decode)]
     if annotation is float:
-        return Annotated[float, AfterValidator(no_nan)]
+        return _annotated(float, NO_NAN)
     if annotation is Path:
         return Annotated[Path, Strict(False)]
     if origin in (Union, types.UnionType):

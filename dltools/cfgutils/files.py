@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path, PurePath
@@ -86,7 +87,8 @@ def to_tree(value: Any, *, spaces: bool = True) -> Any:
 def json_text(tree: Any) -> str:
     """Strict JSON; infinity is written 1e999, which every reader rounds to it."""
     text = json.dumps(_mark_infinite(tree), indent=2, ensure_ascii=False, allow_nan=False)
-    return text.replace(json.dumps(_INF), "1e999").replace(json.dumps(f"-{_INF}"), "-1e999")
+    text = text.replace(json.dumps(_INF), "1e999").replace(json.dumps(f"-{_INF}"), "-1e999")
+    return _UNPRINTABLE.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text)
 
 
 def _construct(cls: type[C], tree: Any, where: Mapping[Place, str], name: str) -> C:
@@ -173,6 +175,7 @@ def _key(tree: Any, step: str) -> Any:
 
 
 _INF = "\0inf"
+_UNPRINTABLE = re.compile("[\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 
 
 def _mark_infinite(tree: Any) -> Any:

@@ -35,16 +35,17 @@ for _name in ("__setitem__", "__delitem__", "__ior__", "clear", "pop", "popitem"
 setattr(FrozenMap, "__hash__", lambda self: hash(frozenset(self.items())))  # noqa: B010  # dict declares it None
 
 
-def freeze(value: Any) -> Any:
-    """Lists become tuples, mappings FrozenMaps, numpy scalars Python numbers; all else stays as it is."""
+def freeze(value: Any, leaves: list[Any]) -> Any:
+    """Lists become tuples, mappings FrozenMaps, numpy scalars Python numbers; other objects stay and join ``leaves``."""
     if type(value) in PLAIN:
         return value
     if isinstance(value, (list, tuple)):
-        return tuple(map(freeze, value))
-    if isinstance(value, Mapping):
-        return FrozenMap({k: freeze(v) for k, v in value.items()})
+        return tuple([freeze(part, leaves) for part in value])
+    if isinstance(value, (dict, Mapping)):  # dict first: asking an abstract class is slow
+        return FrozenMap({key: freeze(part, leaves) for key, part in value.items()})
     if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0:
         return value.item()
+    leaves.append(value)
     return value
 
 

@@ -51,12 +51,13 @@ class Record:
     is_open: ClassVar[bool] = False
     """Whether a search space stands in one of the fields, at any depth."""
     _prepared: ClassVar[str]
+    _open_defaults: ClassVar[frozenset[str]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name in vars(cls).get("__annotations__", {}):
             if isinstance(vars(cls).get(name), (dict, list)):
-                setattr(cls, name, freeze(vars(cls)[name]))
+                setattr(cls, name, freeze(vars(cls)[name], []))
         if "<locals>" in cls.__qualname__:
             _SCOPES[cls] = _defining_frame()
         dataclass(frozen=True, kw_only=True, repr=False, config=PYDANTIC)(cls)
@@ -164,38 +165,31 @@ def _init(self: Record, *args: Any, **given: Any) -> None:
 
 
 def _fill(self: Record, args: tuple[Any, ...], given: Mapping[str, Any]) -> None:
-    """Validate the fields into ``self``; on mistakes raise one translated error, to which outer records add their path."""
+    """Validate the fields into ``self``; on mistakes raise one translated error: outer records add their path to it."""
     cls = type(self)
     if "_prepared" not in cls.__dict__:
         _prepare(cls)
-    fields = {name: value if type(value) in PLAIN else freeze(value) for name, value in given.items()}
-    holes = [
-        hole
-        for name, value in fields.items()
-        if type(value) not in PLAIN
-        for hole in walk_spaces(value, (name,), nested=False)
-    ]
+    leaves: list[Any] = []
+    fields = {name: value if type(value) in PLAIN else freeze(value, leaves) for name, value in given.items()}
+    has_spaces = any(type(leaf) is Space for leaf in leaves)
     try:
-        if holes:
-            _fill_open(self, fields, holes)
+        if has_spaces:
+            _fill_open(self, fields)
         else:
             _validate(self, args, fields)
     except ValidationError as error:
         raise translate(error, given, field_names(cls)) from None
-    if any(type(value) not in PLAIN and _is_open(value) for value in vars(self).values()):
+    if has_spaces or any(getattr(leaf, "is_open", False) for leaf in leaves) or cls._open_defaults - given.keys():
         object.__setattr__(self, "is_open", True)
 
 
-def _is_open(value: Any) -> bool:
-    return next(walk_spaces(value), None) is not None
+def _validate(self: Record, args: tuple[Any, ...], fields: dict[str, Any]) -> None:
+    cast(Any, type(self)).__pydantic_validator__.validate_python(ArgsKwargs(args, fields), self_instance=self)
 
 
-def _validate(self: Record, args: tuple[Any, ...], fields: Mapping[str, Any]) -> None:
-    cast(Any, type(self)).__pydantic_validator__.validate_python(ArgsKwargs(args, dict(fields)), self_instance=self)
-
-
-def _fill_open(self: Record, fields: Mapping[str, Any], holes: list[tuple[Path, Space]]) -> None:
+def _fill_open(self: Record, fields: dict[str, Any]) -> None:
     """Validate every end or option of every space in its place; then the spaces stand there."""
+    holes = list(walk_spaces(fields, nested=False))
     first = _trial(self, _close(fields, holes))
     own = [hole for hole in holes if _at(first, hole[0]) is not ELSEWHERE]
     closed = _close(fields, own)
@@ -214,7 +208,7 @@ def _close(fields: Any, holes: list[tuple[Path, Space]]) -> Any:
     return fields
 
 
-def _trial(self: Record, fields: Mapping[str, Any]) -> Record:
+def _trial(self: Record, fields: dict[str, Any]) -> Record:
     trial = type(self).__new__(type(self))
     _validate_open(trial, fields)
     return trial
@@ -230,7 +224,7 @@ def _at(record: Record, path: Path) -> Any:
     return found
 
 
-def _validate_open(self: Record, fields: Mapping[str, Any]) -> None:
+def _validate_open(self: Record, fields: dict[str, Any]) -> None:
     """Validate each field; what ``__post_init__`` says of them together waits until the spaces are resolved."""
     try:
         _validate(self, (), fields)
@@ -254,8 +248,10 @@ def _prepare(cls: type[Record]) -> None:
     made.__dataclass_fields__ = own
     rebuild_dataclass(made, force=True)
     _install(cls)
+    defaults = {n: own[n].default for n in field_names(cls) if own[n].default is not dataclasses.MISSING}
+    cls._open_defaults = frozenset(name for name, value in defaults.items() if next(walk_spaces(value), None))
     cls._prepared = cls.__qualname__
-    _check_defaults(cls, {n: own[n].default for n in field_names(cls) if own[n].default is not dataclasses.MISSING})
+    _check_defaults(cls, defaults)
 
 
 def _check_defaults(cls: type[Record], defaults: Mapping[str, Any]) -> None:

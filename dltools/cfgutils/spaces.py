@@ -27,7 +27,7 @@ class Space:
     args: tuple[Any, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "args", freeze(self.args))
+        object.__setattr__(self, "args", freeze(self.args, []))
         if self.kind in ("choice", "grid"):
             if not self.args:
                 raise ConfigError(f"{self} has no options", expected="at least one")
@@ -41,6 +41,8 @@ class Space:
             raise ConfigError(f"{self} is empty", expected="low < high")
         if self.kind == "loguniform" and low <= 0:
             raise ConfigError(f"{self} reaches {low}", expected="low > 0")
+        if self.kind != "integers":
+            object.__setattr__(self, "args", (float(low), float(high)))
 
     def __repr__(self) -> str:
         return f"{self.kind}({', '.join(map(source, self.args))})"

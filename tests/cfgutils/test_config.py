@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+import textwrap
+from typing import Any
+
+import cloudpickle
+import pytest
+from tests.cfgutils.families import Disc, DiscCfg, Group, GroupCfg, Pen, PenCfg, ShapeCfg, T_co
+
+from dltools.cfgutils import Config, build, uniform
+from dltools.cfgutils.config import members, tags
+from dltools.errors import ConfigError
+
+
+def test_build_makes_the_named_product() -> None:
+    disc = build(DiscCfg(radius=2.0))
+    assert (type(disc), disc.cfg) == (Disc, DiscCfg(radius=2.0))
+    pen = build(PenCfg(), 3)
+    assert (type(pen), pen.size) == (Pen, 3)
+    with pytest.raises(TypeError, match="size"):
+        build(PenCfg())  # type: ignore[call-arg]
+
+
+def test_what_cannot_be_built_says_why() -> None:
+    with pytest.raises(ConfigError, match="ShapeCfg is a family and builds nothing. Expected one of Disc, Group"):
+        build(ShapeCfg())
+    with pytest.raises(ConfigError, match="search spaces: radius"):
+        build(DiscCfg(radius=uniform(1, 2)))
+    with pytest.raises(ConfigError, match="build got 3"):
+        build(3)  # type: ignore[arg-type]
+
+
+def test_a_concrete_config_is_final() -> None:
+    with pytest.raises(ConfigError, match="derives from DiscCfg, which is final"):
+
+        class MoreCfg(DiscCfg):
+            more: int = 1
+
+
+def test_tags_are_unique_in_a_family_but_a_namesake_replaces() -> None:
+    class FamilyCfg(Config[T_co]):
+        pass
+
+    with pytest.raises(ConfigError, match="same tag 'Disc'"):
+
+        class DiscCfg(ShapeCfg["Disc"]):
+            pass
+
+    class BrushCfg(FamilyCfg["Disc"]):  # the same tag in another family
+        pass
+
+    def define(value: int) -> type[Config[Any]]:
+        class AgainCfg(FamilyCfg["Pen"]):
+            size: int = value
+
+        return AgainCfg
+
+    old, new = define(1), define(2)
+    assert members(FamilyCfg) == {"Brush": BrushCfg, "Again": new}
+    assert old is not new
+
+
+def test_an_unnamed_product_and_a_missing_one() -> None:
+    class FamilyCfg(Config[T_co]):
+        def build(self) -> T_co:
+            return self.product()(self)
+
+    class LostCfg(FamilyCfg["Nowhere"]):  # type: ignore[name-defined]  # noqa: F821
+        pass
+
+    with pytest.raises(ConfigError, match="builds 'Nowhere', which .* does not define"):
+        build(LostCfg())
+
+
+def test_tags_name_what_a_field_of_the_family_takes() -> None:
+    assert tags(ShapeCfg) == ["Disc", "Group"]
+    assert DiscCfg.tag == "Disc"
+    assert ShapeCfg.tag == ""
+
+
+def test_components_take_fields_as_sugar() -> None:
+    assert Disc(radius=2.0).cfg == DiscCfg(radius=2.0)
+    assert repr(Disc(radius=2.0)) == "Disc(radius=2.0)"
+    names = {"Group": Group, "DiscCfg": DiscCfg}
+    group = Group(parts={"a": DiscCfg(share=0.1)})
+    assert eval(repr(group), names).cfg == group.cfg
+    with pytest.raises(ConfigError, match="did you mean 'radius'"):
+        Disc(raduis=2.0)
+    with pytest.raises(ConfigError, match="expected a DiscCfg|Expected a DiscCfg"):
+        Disc(GroupCfg())  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="search spaces"):
+        Disc(radius=uniform(1, 2))
+
+
+SCRIPT = """
+from __future__ import annotations
+import sys, pickle, cloudpickle
+from typing import TypeVar, Mapping, Any
+from dltools.cfgutils import Config, Component, Unit, load, dump
+T = TypeVar("T")
+class FamCfg(Config[T]):
+    def build(self) -> T: return self.product()(self)
+class LeafCfg(FamCfg["Leaf"]):
+    alpha: Unit = 0.5
+class Leaf(Component[LeafCfg]): ...
+class TreeCfg(FamCfg["Tree"]):
+    leaves: Mapping[str, FamCfg[Any]]
+class Tree(Component[TreeCfg]): ...
+sys.stdout.buffer.write(cloudpickle.dumps(TreeCfg(leaves={"a": LeafCfg(alpha=0.25)})))
+"""
+READER = """
+import pickle, sys
+from dltools.cfgutils import build
+cfg = pickle.load(sys.stdin.buffer)
+leaf = cfg.leaves["a"]
+print(build(cfg), build(leaf), type(cfg)(leaves={"q": type(leaf)(alpha=.75)}))
+"""
+
+
+def test_cloudpickle_sends_a_script_s_own_configs_by_value() -> None:
+    sent = subprocess.run([sys.executable, "-c", textwrap.dedent(SCRIPT)], capture_output=True, check=True).stdout
+    read = subprocess.run([sys.executable, "-c", READER], input=sent, capture_output=True, check=True).stdout
+    assert (
+        read.decode()
+        == "Tree(leaves={'a': LeafCfg(alpha=0.25)}) Leaf(alpha=0.25) TreeCfg(leaves={'q': LeafCfg(alpha=0.75)})\n"
+    )
+    assert cloudpickle.loads(pickle.dumps(DiscCfg())) == DiscCfg()

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from scipy import stats
+from tests.cfgutils.families import BrushCfg, DiscCfg, GroupCfg, PenCfg, SceneCfg
+
+from dltools.cfgutils import (
+    Space,
+    build,
+    choice,
+    dump,
+    grid,
+    integers,
+    load,
+    loguniform,
+    resolve,
+    sample,
+    space,
+    uniform,
+)
+from dltools.errors import ConfigError
+
+OPEN = SceneCfg(
+    tool=choice(PenCfg(width=loguniform(1e-4, 1e-1)), BrushCfg(hairs=(0.9, uniform(0.9, 0.999)))),
+    shape=GroupCfg(parts={"a": DiscCfg(share=uniform(0, 1))}, weights={"a": uniform(0, 2)}),
+    count=integers(1, 5),
+    mode=grid("fill", "line"),
+)
+
+
+def test_spaces_are_checked_where_they_are_written() -> None:
+    for make, message in [
+        (lambda: DiscCfg(share=uniform(0.1, 1.9)), "share: got 1.9"),
+        (lambda: DiscCfg(share=choice(0.1, "x")), "share: got 'x'"),
+        (lambda: SceneCfg(count=uniform(1, 5)), "count"),
+        (lambda: SceneCfg(mode=choice("fill", "full")), "mode"),
+        (lambda: SceneCfg(tool=choice(PenCfg(), DiscCfg())), "tool"),
+        (lambda: uniform(2, 1), "empty"),
+        (lambda: loguniform(0, 1), "low > 0"),
+        (lambda: integers(1.5, 3), "no range"),  # type: ignore[arg-type]
+        (lambda: uniform(0, math.inf), "finite"),
+        (lambda: choice(), "no options"),
+    ]:
+        with pytest.raises(ConfigError, match=message):
+            make()  # type: ignore[no-untyped-call]
+
+
+def test_space_lists_conditional_spaces_by_tag() -> None:
+    assert space(OPEN) == {
+        "shape.parts.a.share": Space("uniform", (0.0, 1.0)),
+        "shape.weights.a": Space("uniform", (0.0, 2.0)),
+        "tool": Space("choice", (PenCfg(width=loguniform(1e-4, 1e-1)), BrushCfg(hairs=(0.9, uniform(0.9, 0.999))))),
+        "tool[Pen].width": Space("loguniform", (1e-4, 1e-1)),
+        "tool[Brush].hairs.1": Space("uniform", (0.9, 0.999)),
+        "count": Space("integers", (1, 5)),
+        "mode": Space("grid", ("fill", "line")),
+    }
+
+
+def test_open_configs_dump_load_and_refuse_to_build() -> None:
+    for text in (dump(OPEN), dump(OPEN, "json")):
+        assert load(SceneCfg, text) == OPEN
+    assert OPEN.is_open
+    assert not SceneCfg().is_open
+    with pytest.raises(ConfigError, match=r"parts\.a\.share, weights\.a"):
+        build(OPEN.shape)
+    assert load(SceneCfg, "count: {$integers: [1, 2]}").count == integers(1, 2)
+    with pytest.raises(ConfigError, match="text:2: shape.share: got 2"):
+        load(SceneCfg, "shape:\n  {type: Disc, share: {$uniform: [0, 2]}}")
+
+
+def test_resolve_ignores_branches_not_taken() -> None:
+    drawn: dict[str, Any] = {
+        "tool": "Pen",
+        "tool[Pen].width": 0.01,
+        "tool[Brush].hairs.1": 0.95,
+        "count": 2,
+        "mode": "line",
+    }
+    drawn |= {"shape.parts.a.share": 0.3, "shape.weights.a": 1}
+    closed = resolve(OPEN, drawn)
+    assert closed == SceneCfg(
+        tool=PenCfg(width=0.01),
+        shape=GroupCfg(parts={"a": DiscCfg(share=0.3)}, weights={"a": 1.0}),
+        count=2,
+        mode="line",
+    )
+    assert not closed.is_open
+    for change, message in [
+        ({"tool": "Pencil"}, "tool is 'Pencil'. Expected one of 'Pen', 'Brush'"),
+        ({"cuont": 2}, "did you mean 'count'"),
+        ({"count": 2.5}, "count: got 2.5"),
+    ]:
+        with pytest.raises(ConfigError, match=message):
+            resolve(OPEN, drawn | change)
+    del drawn["tool[Pen].width"]
+    with pytest.raises(ConfigError, match=r"no value for the search space 'tool\[Pen\]\.width'"):
+        resolve(OPEN, drawn)
+
+
+def test_options_of_one_tag_are_numbered() -> None:
+    cfg = SceneCfg(tool=choice(PenCfg(), PenCfg(width=uniform(1, 2))))
+    assert list(space(cfg)) == ["tool", "tool[Pen#2].width"]
+    assert resolve(cfg, {"tool": "Pen#2", "tool[Pen#2].width": 1.5}).tool == PenCfg(width=1.5)
+
+
+def test_sample_depends_on_its_own_path_alone() -> None:
+    assert sample(OPEN, 3) == sample(OPEN, 3)
+    assert sample(OPEN, 3) != sample(OPEN, 4)
+    assert sample(OPEN, 3).count == sample(SceneCfg(count=integers(1, 5)), 3).count
+
+
+def test_draws_follow_their_laws() -> None:
+    cfg = SceneCfg(scale=loguniform(1e-4, 1e-1), count=integers(1, 4), mode=choice("fill", "line"))
+    drawn = [sample(cfg, seed) for seed in range(4000)]
+    logs = [math.log10(one.scale) for one in drawn]
+    assert stats.kstest(logs, stats.uniform(-4, 3).cdf).statistic < 0.03
+    counts = [sum(one.count == n for one in drawn) for n in (1, 2, 3, 4)]
+    assert sum(counts) == 4000
+    assert stats.chisquare(counts).pvalue > 1e-3
+    assert 0.45 < sum(one.mode == "fill" for one in drawn) / 4000 < 0.55
