@@ -1,0 +1,116 @@
+"""What dltools offers, by name: a list of components, one component in full, and the environment they run in."""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib
+import importlib.util
+import inspect
+import platform
+from collections.abc import Iterator
+from importlib import metadata
+from typing import Any, NamedTuple
+
+from dltools.errors import ConfigError, did_you_mean
+
+KINDS = (
+    "losses",
+    "metrics",
+    "augs",
+    "data",
+    "optim",
+    "writers",
+    "models",
+    "handlers",
+    "checkpoints",
+    "policies",
+)
+"""Areas whose configs build something."""
+
+EXTRAS = {
+    "augs": ("cv2",),
+    "data": ("sklearn",),
+    "metrics": ("torchmetrics",),
+    "plot": ("matplotlib", "cv2"),
+    "tensorboard": ("tensorboard",),
+    "tune": ("ray",),
+}
+"""Extras, and the modules by whose presence one sees that they are installed."""
+
+
+class Entry(NamedTuple):
+    """One component of the catalog."""
+
+    kind: str
+    tag: str
+    summary: str
+    config: type[Any]
+
+
+def catalog(kind: str = "*", pattern: str = "*") -> list[Entry]:
+    """Every component whose area and tag match the patterns (``catalog("losses", "*Dice*")``), aliases left out."""
+    if not fnmatch.filter(KINDS, kind):
+        raise ConfigError(f"no kind {kind!r}", hint=did_you_mean(kind, KINDS))
+    found = {entry.config: entry for entry in _entries(kind)}
+    return [entry for entry in found.values() if fnmatch.fnmatchcase(entry.tag.lower(), pattern.lower())]
+
+
+def _entries(kind: str) -> Iterator[Entry]:
+    for area in fnmatch.filter(KINDS, kind):
+        package = importlib.import_module(f"dltools.{area}")
+        for name in package.__all__:
+            config = getattr(package, name)
+            if name.endswith("Cfg") and getattr(config, "tag", "") == name.removesuffix("Cfg"):
+                yield Entry(area, config.tag, summary(config), config)
+
+
+def summary(config: type[Any]) -> str:
+    """The first line about what a config builds."""
+    product = getattr(inspect.getmodule(config), config.tag, config)
+    return (inspect.getdoc(product) or inspect.getdoc(config) or "").partition("\n")[0]
+
+
+def show(name: str) -> str:
+    """Everything about one component: what it is, its fields with docs and defaults."""
+    from dltools.cfgutils.describe import help_text
+
+    tag = name.removesuffix("Cfg")
+    entries = {entry.tag: entry for entry in catalog()}
+    entry = entries.get(tag) or next((e for kind in KINDS if (e := _alias(kind, tag))), None)
+    if entry is None:
+        raise ConfigError(f"no component {name!r}", hint=did_you_mean(tag, entries))
+    module = inspect.getmodule(entry.config)
+    product = getattr(module, entry.tag, None)
+    doc = inspect.getdoc(product) if inspect.isclass(product) else None
+    fields = help_text(entry.config)
+    return "\n\n".join([f"{entry.kind}: {entry.tag}", *([doc] if doc else []), fields])
+
+
+def _alias(kind: str, tag: str) -> Entry | None:
+    config = getattr(importlib.import_module(f"dltools.{kind}"), f"{tag}Cfg", None)
+    return Entry(kind, config.tag, summary(config), config) if getattr(config, "tag", "") else None
+
+
+def env() -> dict[str, str]:
+    """Versions and hardware: what an issue report should say."""
+    import torch
+
+    found = {
+        "dltools": importlib.import_module("dltools").__version__,
+        "python": f"{platform.python_version()} on {platform.platform()}",
+        "cpu": f"{torch.get_num_threads()} threads",
+        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else "no device",
+    }
+    packages = "torch numpy pydantic PyYAML safetensors typer albumentations opencv-python-headless ray tensorboard"
+    for package in f"{packages} torchmetrics scikit-learn matplotlib".split():
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def absent_extras() -> dict[str, str]:
+    """Extras that are not installed, with the line that installs them."""
+    absent = {name: all(map(importlib.util.find_spec, modules)) for name, modules in EXTRAS.items()}
+    return {name: f'pip install "dltools[{name}]"' for name, present in absent.items() if not present}

@@ -1,0 +1,263 @@
+"""States: tensors whose layout follows from a config alone, and which know how two of them merge.
+
+Whatever losses, metrics and meters count stands in states; that is why one collective merges all of them over the ranks.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dltools.errors import ConfigError, did_you_mean
+
+
+@dataclass(frozen=True)
+class State(ABC):
+    """The kind of one state: shape, dtype, what it starts from, how two merge."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+    def __init__(self, *shape: int, dtype: torch.dtype = torch.float64) -> None:
+        object.__setattr__(self, "shape", shape or (1,))  # never 0-d: the compiler drops in-place updates of those
+        object.__setattr__(self, "dtype", dtype)
+
+    @abstractmethod
+    def start(self, device: torch.device) -> Tensor:
+        """The value before anything was counted."""
+
+    @abstractmethod
+    def merge(self, into: Tensor, other: Tensor) -> None:
+        """Add what another process or period has counted, in place."""
+
+    def total(self, stored: Tensor) -> Tensor:
+        """The value that a stored tensor stands for."""
+        return stored
+
+
+class Sum(State):
+    """A sum. Integers are exact; floats are a Neumaier pair, sum and compensation, so that small terms are not lost.
+
+    >>> Sum(2), Sum(dtype=torch.float64)
+    (Sum(shape=(2,), dtype=torch.int64), Sum(shape=(1,), dtype=torch.float64))
+    """
+
+    def __init__(self, *shape: int, dtype: torch.dtype = torch.int64) -> None:
+        super().__init__(*shape, dtype=dtype)
+
+    def start(self, device: torch.device) -> Tensor:
+        shape = (2, *self.shape) if self.dtype.is_floating_point else self.shape
+        return torch.zeros(shape, dtype=self.dtype, device=device)
+
+    def merge(self, into: Tensor, other: Tensor) -> None:
+        if self.dtype.is_floating_point:
+            self.add(into, other[0])
+            into[1] += other[1]
+        else:
+            into += other
+
+    def add(self, stored: Tensor, value: Tensor) -> None:
+        """Add a tensor of the state's shape, in place."""
+        if not self.dtype.is_floating_point:
+            stored += value
+            return
+        old, value = stored[0], value.to(stored.dtype)
+        new = old + value
+        lost = torch.where(old.abs() >= value.abs(), (old - new) + value, (value - new) + old)
+        stored[1] += torch.where(new.isfinite(), lost, 0)
+        stored[0] = new
+
+    def total(self, stored: Tensor) -> Tensor:
+        return stored[0] + stored[1] if self.dtype.is_floating_point else stored
+
+
+class Min(State):
+    """The least value seen, from +inf."""
+
+    def start(self, device: torch.device) -> Tensor:
+        return torch.full(self.shape, inf, dtype=self.dtype, device=device)
+
+    def merge(self, into: Tensor, other: Tensor) -> None:
+        torch.minimum(into, other, out=into)
+
+
+class Max(State):
+    """The greatest value seen, from -inf."""
+
+    def start(self, device: torch.device) -> Tensor:
+        return torch.full(self.shape, -inf, dtype=self.dtype, device=device)
+
+    def merge(self, into: Tensor, other: Tensor) -> None:
+        torch.maximum(into, other, out=into)
+
+
+class Hist16(Sum):
+    """Counts of 2^16 score cells for negatives and positives, and one more cell for NaN scores: (channels, 2, 65537)."""
+
+    def __init__(self, channels: int = 1) -> None:
+        super().__init__(channels, 2, 65537)
+
+
+class Table(State):
+    """Rows whose number nobody knows in advance: columns of numbers, kept together as bytes.
+
+    >>> Table({"distance": torch.float64, "image": torch.int64})
+    Table(distance=torch.float64, image=torch.int64)
+    """
+
+    columns: tuple[tuple[str, torch.dtype], ...]
+
+    def __init__(self, columns: Mapping[str, torch.dtype]) -> None:
+        super().__init__(0, sum(dtype.itemsize for dtype in columns.values()), dtype=torch.uint8)
+        object.__setattr__(self, "columns", tuple(columns.items()))
+
+    def __repr__(self) -> str:
+        return f"Table({', '.join(f'{name}={dtype}' for name, dtype in self.columns)})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Table) and self.columns == other.columns
+
+    def __hash__(self) -> int:
+        return hash(self.columns)
+
+    def start(self, device: torch.device) -> Tensor:
+        return torch.zeros(self.shape, dtype=torch.uint8, device=device)
+
+    def merge(self, into: Tensor, other: Tensor) -> None:
+        raise TypeError("the rows of a table are joined, not added")
+
+    def pack(self, rows: Mapping[str, Tensor]) -> Tensor:
+        """Columns as one (n, bytes of a row) tensor."""
+        if rows.keys() != dict(self.columns).keys():
+            raise ConfigError(f"rows have the columns {sorted(rows)}", expected=", ".join(dict(self.columns)))
+        parts = [rows[name].detach().to(dtype).reshape(-1, 1).contiguous() for name, dtype in self.columns]
+        return torch.cat([part.view(torch.uint8) for part in parts], 1)
+
+    def unpack(self, packed: Tensor) -> dict[str, Tensor]:
+        """The columns again, each (n,)."""
+        parts = torch.split(packed, [dtype.itemsize for _, dtype in self.columns], 1)
+        return {
+            name: part.contiguous().view(dtype).reshape(-1)
+            for (name, dtype), part in zip(self.columns, parts, strict=True)
+        }
+
+
+class States(Mapping[str, Tensor]):
+    """The tensors of a layout, by name: counted into in place, on the device of the data.
+
+    >>> states = States({"hits": Sum(), "error": Sum(dtype=torch.float64)})
+    >>> states["hits"] += 3
+    >>> states.add("error", torch.tensor([0.5]))
+    >>> states["hits"], states["error"]
+    (tensor([3]), tensor([0.5000], dtype=torch.float64))
+
+    ``states[name]`` is the tensor itself for integers, minima and maxima; for a float sum, whose stored form is a pair, it is the value.
+    """
+
+    def __init__(self, layout: Mapping[str, State], device: torch.device | str = "cpu") -> None:
+        self.layout = dict(layout)
+        self.device = torch.device(device)
+        with torch.inference_mode(False):
+            self._stored = {name: kind.start(self.device) for name, kind in self.layout.items()}
+        self._rows: dict[str, list[Tensor]] = {}
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.layout[self._known(name)].total(self.stored(name))
+
+    def __setitem__(self, name: str, value: Tensor) -> None:
+        """For ``states[name] += value``, which has changed the tensor already."""
+        if value is not self._stored[self._known(name)]:
+            raise ConfigError(f"state {name!r} cannot be replaced", hint="count in place: states.add(name, value)")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.layout)
+
+    def __len__(self) -> int:
+        return len(self.layout)
+
+    def __repr__(self) -> str:
+        return f"States({self.layout}, device={str(self.device)!r})"
+
+    def stored(self, name: str) -> Tensor:
+        """The tensor as it is kept and sent: pairs of floats, packed rows."""
+        if rows := self._rows.pop(name, None):
+            self._stored[name] = torch.cat([self._stored[name], *rows])
+        return self._stored[name]
+
+    def add(self, name: str, value: Tensor) -> None:
+        """Add to a sum, float or integer."""
+        kind = self.layout[self._known(name)]
+        if not isinstance(kind, Sum):
+            raise ConfigError(f"state {name!r} is a {type(kind).__name__}", expected="a Sum")
+        kind.add(self._stored[name], value)
+
+    def append(self, name: str, rows: Mapping[str, Tensor]) -> None:
+        """Add rows to a table; columns are (n,) tensors."""
+        self._rows.setdefault(self._known(name), []).append(self.table_kind(name).pack(rows).to(self.device))
+
+    def table(self, name: str) -> dict[str, Tensor]:
+        """All rows of a table, by column."""
+        return self.table_kind(name).unpack(self.stored(name))
+
+    def table_kind(self, name: str) -> Table:
+        """The layout of a table."""
+        kind = self.layout[self._known(name)]
+        if not isinstance(kind, Table):
+            raise ConfigError(f"state {name!r} is a {type(kind).__name__}", expected="a Table")
+        return kind
+
+    def to(self, device: torch.device | str) -> States:
+        """Move the tensors, if they are elsewhere; called with the device of the data at each update."""
+        device = torch.device(device)
+        if device != self.device:
+            with torch.inference_mode(False):
+                self._stored = {name: self.stored(name).to(device) for name in self.layout}
+            self.device = device
+        return self
+
+    def reset(self) -> None:
+        """Start again from nothing."""
+        self._rows.clear()
+        with torch.inference_mode(False):
+            self._stored = {name: kind.start(self.device) for name, kind in self.layout.items()}
+
+    def merge(self, other: States) -> None:
+        """As if what ``other`` has counted had been counted here too."""
+        if self.layout != other.layout:
+            raise ConfigError(f"layouts differ: {self.layout} and {other.layout}", expected="states of equal configs")
+        for name, kind in self.layout.items():
+            if isinstance(kind, Table):
+                self._rows.setdefault(name, []).append(other.stored(name).to(self.device))
+            else:
+                kind.merge(self._stored[name], other.stored(name).to(self.device))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Copies of the stored tensors; plain, for any safe format."""
+        return {name: self.stored(name).detach().clone() for name in self.layout}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state of the same layout."""
+        wrong = [name for name in {*state, *self.layout} if not self._fits(name, state.get(name))]
+        if wrong:
+            raise ConfigError(f"the state does not fit in {sorted(wrong)}", expected=f"{self.layout}")
+        self._rows.clear()
+        with torch.inference_mode(False):
+            self._stored = {name: state[name].to(self.device, copy=True) for name in self.layout}
+
+    def _fits(self, name: str, value: Any) -> bool:
+        if name not in self.layout or not isinstance(value, Tensor):
+            return False
+        own = self.stored(name)
+        start = 1 if isinstance(self.layout[name], Table) else 0
+        return value.dtype == own.dtype and value.dim() == own.dim() and value.shape[start:] == own.shape[start:]
+
+    def _known(self, name: str) -> str:
+        if name not in self.layout:
+            raise ConfigError(f"no state {name!r}", hint=did_you_mean(name, self.layout))
+        return name

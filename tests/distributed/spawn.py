@@ -1,0 +1,48 @@
+"""Run a function on several gloo processes of this machine and give its results in rank order."""
+
+from __future__ import annotations
+
+import tempfile
+import traceback
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as c10d
+from torch import multiprocessing
+
+
+def run_ranks(function: Callable[..., Any], world: int, *args: Any, seconds: float = 60.0) -> list[Any]:
+    """``function(rank, *args)`` of every rank; results must pickle. An error of a rank is raised here with its traceback."""
+    with tempfile.TemporaryDirectory() as folder:
+        context = multiprocessing.get_context("spawn")
+        results = context.SimpleQueue()
+        meet = f"file://{Path(folder) / 'meet'}"
+        started = [
+            context.Process(target=_one, args=(function, rank, world, meet, seconds, results, args), daemon=True)
+            for rank in range(world)
+        ]
+        for process in started:
+            process.start()
+        found = dict(results.get() for _ in started)
+        for process in started:
+            process.join(seconds)
+    errors = [text for rank, (text, _) in sorted(found.items()) if text]
+    if errors:
+        raise AssertionError("\n".join(errors))
+    return [found[rank][1] for rank in range(world)]
+
+
+def _one(function: Any, rank: int, world: int, meet: str, seconds: float, results: Any, args: Any) -> None:
+    torch.set_num_threads(1)
+    c10d.init_process_group(
+        "gloo", init_method=meet, rank=rank, world_size=world, timeout=timedelta(seconds=seconds)
+    )
+    try:
+        results.put((rank, ("", function(rank, *args))))
+    except Exception:
+        results.put((rank, (f"rank {rank}: {traceback.format_exc()}", None)))
+    finally:
+        c10d.destroy_process_group()
