@@ -1,4 +1,4 @@
-"""Meters: numbers that add up on the device over many steps, and ``collect``, which reads all of them at once."""
+"""Meters: numbers that add up on the device over many steps; ``collect`` reads all of them at once."""
 
 from __future__ import annotations
 
@@ -6,31 +6,18 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from dltools.dist import Group, flat_reduce
+from dltools.collect import Source as Source
+from dltools.collect import collect as collect
 from dltools.errors import ConfigError
 from dltools.report import Interval as Interval
 from dltools.report import Reading as Reading
 from dltools.report import Report as Report
 from dltools.states import Max, Min, State, States, Sum
-
-
-@runtime_checkable
-class Source(Protocol):
-    """What can be collected: states, and how to read values off them once they are merged."""
-
-    @property
-    def states(self) -> States:
-        """What is counted."""
-        ...
-
-    def read(self, s: States) -> Mapping[str, Reading]:
-        """Values by name; the empty name stands for the source's own place in the tree."""
-        ...
 
 
 class Meter(ABC):
@@ -71,6 +58,7 @@ class Meter(ABC):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""
+        self.reset()
         self.states.load_state_dict(state)
 
     def __repr__(self) -> str:
@@ -98,33 +86,62 @@ class Mean(Meter):
     def __init__(self) -> None:
         super().__init__()
         self._host: list[float] = []
+        self._slots: list[tuple[Tensor, Tensor]] = []
+        self._used = 0
 
     @property
     def states(self) -> States:
-        """The sums; what came as Python numbers joins them when somebody looks."""
+        """The sums; values that wait join them when somebody looks."""
         if self._host:
             waiting = torch.tensor(self._host, dtype=torch.float64).reshape(-1, 2)
-            self._host.clear()
+            self._host = []
             self._add(weighted_sums(waiting[:, 0], waiting[:, 1]))
+        if self._used:
+            x, n = (torch.stack(column) for column in zip(*self._slots[: self._used], strict=True))
+            self._used = 0
+            self._add(weighted_sums(x, n))
         return self._states
 
     def layout(self) -> Mapping[str, State]:
         return {"sums": Sum(3, dtype=torch.float64)}
 
     def update(self, x: Tensor | float, n: int | Tensor = 1) -> None:
-        if isinstance(x, Tensor) or isinstance(n, Tensor):
+        if not isinstance(x, Tensor) and not isinstance(n, Tensor):
+            self._host += (x, n)
+            if len(self._host) >= 4096:
+                self._fold()
+        elif isinstance(x, Tensor) and x.dim() == 0 and not torch.compiler.is_compiling():
+            self._wait(x, n)
+        else:
             self._add(weighted_sums(x, n))
-            return
-        self._host += (x, n)
-        if len(self._host) >= 4096:
-            self.states  # noqa: B018  # folds what is waiting
+
+    def _wait(self, x: Tensor, n: int | Tensor) -> None:
+        """Copy both to a slot on the device: two small kernels now, the sums once for 64 values."""
+        if not self._slots or self._slots[0][0].device != x.device:
+            self._fold()
+            with torch.inference_mode(False):  # else later updates outside of it would be refused
+                slots = torch.zeros(64, 2, dtype=torch.float64, device=x.device).unbind()
+            self._slots = [(slot[0], slot[1]) for slot in slots]
+        at_x, at_n = self._slots[self._used]
+        at_x.copy_(x.detach())
+        at_n.copy_(n) if isinstance(n, Tensor) else at_n.fill_(n)
+        self._used += 1
+        if self._used == len(self._slots):
+            self._fold()
+
+    def _fold(self) -> None:
+        _ = self.states
 
     def _add(self, sums: Tensor) -> None:
         self._states.to(sums.device).add("sums", sums)
 
     def reset(self) -> None:
-        self._host.clear()
+        self._host, self._used = [], 0
         self._states.reset()
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._fold()
+        return {**vars(self), "_slots": []}
 
     def read(self, s: States) -> Mapping[str, Reading]:
         total, n, invalid = s["sums"].tolist()
@@ -299,74 +316,3 @@ class Meters(Mapping[str, Meter]):
             raise ConfigError(f"the state has meters {sorted(state)}", expected=f"{sorted(self._members)}")
         for name, meter in self._members.items():
             meter.load_state_dict(state[name])
-
-
-def collect(
-    tree: Source | Mapping[str, Any],
-    *,
-    group: Group = None,
-    sync: bool = True,
-    reset: bool = False,
-    timeout: float | None = None,
-) -> Report:
-    """Merge every source of a tree over the ranks in one collective, and read all values on the host.
-
-    ``tree``: sources (losses, metrics, meters, a StepHandler) by name, nested as one likes; names are joined by ``/``.
-    Every rank must call it. ``sync=False`` reads this process alone; ``reset`` starts all sources again afterwards.
-
-    >>> loss = Mean()
-    >>> loss.update(torch.tensor(0.5), n=8)
-    >>> collect({"train": {"loss": loss}})["train/loss"]
-    0.5
-    """
-    sources = list(_sources(tree, ""))
-    unique = {id(source.states): source.states for _, source in sources}
-    parts = [(kind, states.stored(name)) for states in unique.values() for name, kind in states.layout.items()]
-    local = _to_host([tensor for _, tensor in parts])
-    if sync:
-        schema = "\n".join(f"{path}: {_kind(source)} {source.states.layout}" for path, source in sources)
-        kinds = [kind for kind, _ in parts]
-        local = flat_reduce(list(zip(kinds, local, strict=True)), group=group, schema=schema, timeout=timeout)
-    merged, values = dict[int, States](), iter(local)
-    for key, states in unique.items():
-        merged[key] = States(states.layout)
-        merged[key].load_state_dict({name: next(values) for name in states.layout})
-    readings = {
-        _join(path, name): reading
-        for path, source in sources
-        for name, reading in source.read(merged[id(source.states)]).items()
-    }
-    if reset:
-        for _, source in sources:
-            getattr(source, "reset", source.states.reset)()
-    return Report.of(readings)
-
-
-def _sources(tree: Any, path: str) -> Iterator[tuple[str, Source]]:
-    """The leaves of the tree in the order of their paths, which is the same on every rank."""
-    if isinstance(tree, Mapping):
-        for name in sorted(tree):
-            yield from _sources(tree[name], _join(path, name))
-    elif isinstance(tree, Source):
-        yield path, tree
-    else:
-        raise ConfigError(
-            f"{path or 'the tree'} is a {type(tree).__name__}", expected="a loss, metric, meter or a mapping"
-        )
-
-
-def _kind(source: Source) -> str:
-    return repr(getattr(source, "cfg", type(source).__name__))
-
-
-def _join(*parts: str) -> str:
-    return "/".join(part for part in parts if part)
-
-
-def _to_host(tensors: list[Tensor]) -> list[Tensor]:
-    """Copies on the host, in one transfer for all that are on a device."""
-    if all(tensor.device.type == "cpu" for tensor in tensors):
-        return [tensor.detach().clone() for tensor in tensors]
-    flat = [tensor.detach().contiguous().reshape(-1).view(torch.uint8) for tensor in tensors]
-    pieces = torch.split(torch.cat(flat).cpu(), [len(piece) for piece in flat])
-    return [piece.clone().view(t.dtype).reshape(t.shape) for piece, t in zip(pieces, tensors, strict=True)]

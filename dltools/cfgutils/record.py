@@ -24,6 +24,7 @@ from dltools.errors import ConfigError
 
 PYDANTIC = ConfigDict(strict=True, extra="forbid", defer_build=True, arbitrary_types_allowed=True)
 ELSEWHERE = object()
+RESERVED = frozenset({"build", "include", "is_open", "product", "replace", "tag", "type"})
 _SCOPES: weakref.WeakKeyDictionary[type[Any], FrameType] = weakref.WeakKeyDictionary()
 
 
@@ -55,7 +56,11 @@ class Record:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for name in vars(cls).get("__annotations__", {}):
+        for name, annotation in vars(cls).get("__annotations__", {}).items():
+            if name in RESERVED and "ClassVar" not in str(annotation):
+                raise ConfigError(
+                    f"{cls.__qualname__} has a field {name!r}", expected="another name; this one is taken"
+                )
             if isinstance(vars(cls).get(name), (dict, list)):
                 setattr(cls, name, freeze(vars(cls)[name], []))
         if "<locals>" in cls.__qualname__:

@@ -163,3 +163,10 @@ def test_a_required_field_is_named() -> None:
 def test_tuples_of_fixed_length() -> None:
     assert BrushCfg(hairs=[1, 2]).hairs == (1.0, 2.0)  # type: ignore[arg-type]
     assert "hairs" in refusal(lambda: BrushCfg(hairs=(0.1,)))  # type: ignore[arg-type]
+
+
+def test_names_that_files_and_methods_need_are_no_fields() -> None:
+    with pytest.raises(ConfigError, match="field 'type'"):
+
+        class WrongCfg(Record):
+            type: str = "x"

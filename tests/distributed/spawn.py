@@ -37,9 +37,7 @@ def run_ranks(function: Callable[..., Any], world: int, *args: Any, seconds: flo
 
 def _one(function: Any, rank: int, world: int, meet: str, seconds: float, results: Any, args: Any) -> None:
     torch.set_num_threads(1)
-    c10d.init_process_group(
-        "gloo", init_method=meet, rank=rank, world_size=world, timeout=timedelta(seconds=seconds)
-    )
+    c10d.init_process_group("gloo", init_method=meet, rank=rank, world_size=world, timeout=timedelta(seconds=seconds))
     try:
         results.put((rank, ("", function(rank, *args))))
     except Exception:

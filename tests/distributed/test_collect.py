@@ -167,7 +167,7 @@ def test_a_rank_that_stays_away_is_named_in_words() -> None:
 def saved(rank: int) -> dict[str, Any]:
     states = States({"hits": Sum(1), "x": Sum(1, dtype=torch.float64)})
     states["hits"] += rank + 1
-    states.add("x", torch.tensor([0.1 * (rank + 1)]))
+    states.add("x", torch.tensor([0.1 * (rank + 1)], dtype=torch.float64))
     parts = [(kind, states.stored(name)) for name, kind in states.layout.items()]
     return dict(zip(states.layout, flat_reduce(parts), strict=True))
 
