@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dltools.dist import Group, flat_reduce
 from dltools.errors import ConfigError
-from dltools.report import Reading, Report
+from dltools.meters.report import Reading, Report
 from dltools.states import States
 
 
