@@ -68,7 +68,7 @@ def _checks() -> Iterator[tuple[str, str]]:
         try:
             importlib.import_module(f"dltools.{area}")
             yield f"import dltools.{area}", ""
-        except Exception as error:  # whatever it is, it is what doctor is for
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is what doctor is for
             yield f"import dltools.{area}", repr(error)
     yield "a training step on the CPU", _try_a_step()
     yield "the current folder is writable", "" if _writable(Path.cwd()) else "no file can be made here"

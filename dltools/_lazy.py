@@ -1,4 +1,4 @@
-"""Packages whose names are imported at first use (PEP 562), listed once, for people, type checkers and the interpreter alike."""
+"""Packages whose names are imported at first use (PEP 562), listed once for people, checkers and the interpreter."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from dltools.errors import did_you_mean
 def lazy(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """``__getattr__`` and ``__dir__`` of a package whose ``if TYPE_CHECKING:`` block lists what it exports.
 
-    A type checker reads that block; at run time it is parsed, not executed, when a name is first asked for. So a component costs its package
-    one line, and importing the package loads nothing.
+    A type checker reads that block; at run time it is parsed, not executed, when a name is first asked for. So a
+    component costs its package one line, and importing the package loads nothing.
     """
     module = sys.modules[package]
 

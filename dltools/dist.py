@@ -46,8 +46,9 @@ def flat_reduce(
 ) -> list[Tensor]:
     """Merge the stored tensors of many states over the ranks.
 
-    One all_reduce of a fixed frame carries each rank's schema hash and payload length, then the payload; what does not fit follows in a second.
-    Integers that reach 2^52 are sent again in halves; the rows of all tables go in one all_gather. Without a group: the tensors as they are.
+    One all_reduce of a fixed frame carries each rank's schema hash and payload length, then the payload; what does not
+    fit follows in a second. Integers that reach 2^52 are sent again in halves; the rows of all tables go in one
+    all_gather. Without a group: the tensors as they are.
 
     Raises SyncError on every rank if the schemas differ or a rank stays away.
     """

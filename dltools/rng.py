@@ -1,4 +1,4 @@
-"""Random numbers by address: every draw comes from a key made of (seed, epoch, position) or (seed, step, rank), never from a state.
+"""Random numbers by address: a draw comes from a key of (seed, epoch, position) or (seed, step, rank), not a state.
 
 What is drawn depends on the address alone, so workers, resumes and skipped steps change nothing.
 """
@@ -66,7 +66,7 @@ def key(seed: int, *path: int | str) -> Key:
 
 @contextmanager
 def seeded(at: Key, device: torch.device | str | None = None) -> Iterator[None]:
-    """Seed Python's, numpy's and torch's global generators (and a device's) from a key; afterwards all are as before."""
+    """Seed the global generators of Python, numpy, torch (and a device) from a key; afterwards all are as before."""
     gpu = torch.device(device) if device is not None and torch.device(device).type != "cpu" else None
     backend = getattr(torch, gpu.type) if gpu else None
     saved = random.getstate(), np.random.get_state(), torch.default_generator.get_state()

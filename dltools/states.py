@@ -1,6 +1,6 @@
 """States: tensors whose layout follows from a config alone, and which know how two of them merge.
 
-Whatever losses, metrics and meters count stands in states; that is why one collective merges all of them over the ranks.
+Whatever losses, metrics and meters count stands in states; that is why one collective merges all over the ranks.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Max(State):
 
 
 class Hist16(Sum):
-    """Counts of 2^16 score cells for negatives and positives, and one more cell for NaN scores: (channels, 2, 65537)."""
+    """Counts of 2^16 score cells, negatives and positives, and one cell for NaN scores: (channels, 2, 65537)."""
 
     def __init__(self, channels: int = 1) -> None:
         super().__init__(channels, 2, 65537)
@@ -130,7 +130,7 @@ class Table(State):
         return torch.zeros(self.shape, dtype=torch.uint8, device=device)
 
     def merge(self, into: Tensor, other: Tensor) -> None:
-        raise TypeError("the rows of a table are joined, not added")
+        raise TypeError(f"the rows of a table are joined, not added: {len(into)} and {len(other)}")
 
     def pack(self, rows: Mapping[str, Tensor]) -> Tensor:
         """Columns as one (n, bytes of a row) tensor."""
@@ -157,7 +157,8 @@ class States(Mapping[str, Tensor]):
     >>> states["hits"], states["error"]
     (tensor([3]), tensor([0.5000], dtype=torch.float64))
 
-    ``states[name]`` is the tensor itself for integers, minima and maxima; for a float sum, whose stored form is a pair, it is the value.
+    ``states[name]`` is the tensor itself for integers, minima and maxima; for a float sum, stored as a pair, it is
+    the value.
     """
 
     def __init__(self, layout: Mapping[str, State], device: torch.device | str = "cpu") -> None:

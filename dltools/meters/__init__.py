@@ -6,8 +6,6 @@ from dltools._lazy import lazy
 
 if TYPE_CHECKING:
     from dltools.meters.base import Meter as Meter
-    from dltools.meters.collect import Source as Source
-    from dltools.meters.collect import collect as collect
     from dltools.meters.extent import Range as Range
     from dltools.meters.extent import Rate as Rate
     from dltools.meters.group import Meters as Meters
@@ -20,5 +18,7 @@ if TYPE_CHECKING:
     from dltools.meters.report import Interval as Interval
     from dltools.meters.report import Reading as Reading
     from dltools.meters.report import Report as Report
+    from dltools.meters.sources import Source as Source
+    from dltools.meters.sources import collect as collect
 
 __getattr__, __dir__ = lazy(__name__)

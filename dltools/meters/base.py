@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dltools.meters.collect import collect
 from dltools.meters.report import Reading
+from dltools.meters.sources import collect
 from dltools.states import State, States
 
 

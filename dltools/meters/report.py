@@ -110,7 +110,7 @@ class Report(Mapping[str, float]):
         return self._bounds.get(name, (value, value))
 
     def ci(self, name: str, level: float = 0.95, *, resamples: int = 1000, seed: int = 0) -> Interval:
-        """Where the value would lie for other samples of the same kind: Wilson for a share, Poisson bootstrap for rows."""
+        """Where the value would lie for other such samples: Wilson for a share, Poisson bootstrap for rows."""
         counted = self._resample.get(self._known(name))
         if counted is None:
             raise ConfigError(f"{name} has no independent samples to draw from", hint="per_image=True counts images")
