@@ -143,7 +143,7 @@ class Table(State):
         """The columns again, each (n,)."""
         parts = torch.split(packed, [dtype.itemsize for _, dtype in self.columns], 1)
         return {
-            name: part.contiguous().view(dtype).reshape(-1)
+            name: part.clone(memory_format=torch.contiguous_format).view(dtype).reshape(-1)
             for (name, dtype), part in zip(self.columns, parts, strict=True)
         }
 
