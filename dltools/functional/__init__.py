@@ -1,0 +1,14 @@
+"""Pure functions of tensors that several areas use."""
+
+from typing import TYPE_CHECKING
+
+from dltools._lazy import lazy
+
+if TYPE_CHECKING:
+    from dltools.functional.overlap import OnePass as OnePass
+    from dltools.functional.overlap import OverlapCounts as OverlapCounts
+    from dltools.functional.overlap import hard_counts as hard_counts
+    from dltools.functional.overlap import one_pass as one_pass
+    from dltools.functional.sums import ratio as ratio
+
+__getattr__, __dir__ = lazy(__name__)

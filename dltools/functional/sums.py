@@ -1,0 +1,57 @@
+"""Sums over pixels: exact enough for a million of them, without a temporary of the size of the input."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def ratio(num: Tensor, den: Tensor) -> Tensor:
+    """``num / den``, and 0 with zero gradient where ``den`` is 0.
+
+    >>> ratio(torch.tensor([1.0, 0.0]), torch.tensor([2.0, 0.0]))
+    tensor([0.5000, 0.0000])
+    """
+    none = den == 0
+    return torch.where(none, 0, num / torch.where(none, 1, den))
+
+
+def add_up(x: Tensor) -> Tensor:
+    """(N, C, *S) -> (N, C) in float64: rows in the dtype of ``x``, by torch's cascade; the sums of rows in float64."""
+    if torch.compiler.is_compiling():
+        return x.double().flatten(2).sum(2) if x.ndim > 2 else x.double()
+    rows = x.sum(-1) if x.ndim > 2 else x
+    return rows.double().flatten(2).sum(2) if rows.ndim > 2 else rows.double()
+
+
+def add_squares(x: Tensor) -> Tensor:
+    """``add_up(x * x)`` without the product; no gradient of its own."""
+    if x.ndim == 2:
+        return x.double().square()
+    return add_up(torch.linalg.vector_norm(x, dim=-1).double().square().unsqueeze(-1))
+
+
+def pick(x: Tensor, index: Tensor) -> Tensor:
+    """The entry of (N, C, *S) that ``index`` (N, *S) names: (N, *S)."""
+    if torch.compiler.is_compiling():  # a comparison fuses with what stands around it, a gather and its backward do not
+        return torch.where(one_of(index, x.shape[1]), x, 0).sum(1)
+    return x.gather(1, index.unsqueeze(1)).squeeze(1)
+
+
+def per_class(x: Tensor, index: Tensor, num_classes: int) -> Tensor:
+    """Sums of ``x`` (N, *S) by class: (N, C) in float64."""
+    if torch.compiler.is_compiling():
+        return add_up(torch.where(one_of(index, num_classes), x.unsqueeze(1), 0))
+    zeros = x.new_zeros((x.shape[0], num_classes), dtype=torch.float64)
+    return zeros.scatter_add(1, index.unsqueeze(-1).flatten(1), x.double().unsqueeze(-1).flatten(1))
+
+
+def one_of(index: Tensor, num_classes: int) -> Tensor:
+    """Whether a pixel belongs to a class: (N, C, *S), for the compiler to fuse away."""
+    classes = torch.arange(num_classes, device=index.device)
+    return index.unsqueeze(1) == classes.view(1, -1, *[1] * (index.ndim - 1))
+
+
+def total(x: Tensor) -> Tensor:
+    """Sum of all elements in float64."""
+    return (x if x.ndim < 2 or torch.compiler.is_compiling() else x.sum(-1)).double().sum()

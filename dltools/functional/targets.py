@@ -1,0 +1,139 @@
+"""What a target says, read once: which class each element has, which elements count, and how much."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from dltools.errors import ShapeError
+
+Task = Literal["multiclass", "multilabel", "binary"]
+Holds = Literal["logits", "probs", "log_probs"]
+
+_LEGAL = {
+    "multiclass": "pred (N, C, *S) with C >= 2; target (N, *S) of integers, or (N, C, *S) of floats",
+    "multilabel": "pred and target (N, C, *S)",
+    "binary": "pred and target (N, *S) or (N, 1, *S)",
+}
+
+
+class Labels(NamedTuple):
+    """A target in one form; an element is a pixel, for multilabel and binary tasks a pixel of a channel."""
+
+    y: Tensor
+    """Multiclass: int64 (N, *S), 0 where excluded, or soft (N, C, *S). Else (N, C, *S), bool or soft."""
+    valid: Tensor
+    """Whether an element counts."""
+    weight: Tensor
+    """How much it counts: 0 where it does not."""
+    weighted: bool
+    """Whether there is a weight map: if not, ``weight`` says no more than ``valid``."""
+    bad: Tensor
+    """Number of elements left out because their label is out of range."""
+
+    @property
+    def soft(self) -> bool:
+        """Whether the labels are shares, not choices."""
+        return self.y.is_floating_point()
+
+    @property
+    def of_pixels(self) -> bool:
+        """Whether an element is a pixel: all its classes exclude each other."""
+        return self.y.dtype == torch.int64 or self.y.ndim > self.valid.ndim
+
+
+def describe(pred: Tensor, target: Tensor) -> str:
+    """Both shapes and dtypes, for an error."""
+    return f"pred {_form(pred)}, target {_form(target)}"
+
+
+def arrange(pred: Tensor, target: Tensor, task: Task) -> tuple[Tensor, Tensor]:
+    """``pred`` as (N, C, *S) and ``target`` as (N, *S) or of the same shape; a ShapeError if they do not fit."""
+    first, second = pred, target
+    if task == "binary" and pred.ndim and target.ndim:
+        first, second = _with_channel(pred, target), _with_channel(target, pred)
+    if hint := _misfit(first, second, task):
+        raise ShapeError(f"{describe(pred, target)}, task {task}", expected=_LEGAL[task], hint=hint)
+    return first, second
+
+
+def read_labels(
+    target: Tensor,
+    num_classes: int,
+    task: Task,
+    *,
+    dtype: torch.dtype = torch.float32,
+    ignore_index: int | None = None,
+    mask: Tensor | None = None,
+    weight_map: Tensor | None = None,
+) -> Labels:
+    """Read an arranged target.
+
+    ``mask`` (True counts) and ``weight_map`` have the shape of ``target``, with or without channels, or 1 for a size.
+    """
+    soft = target.is_floating_point()
+    of_pixels = task == "multiclass"
+    limit = num_classes if of_pixels else 2
+    y = target if soft else target.long()
+    legal = (y >= 0) & (y <= 1) if soft else (y >= 0) & (y < limit)
+    wanted = torch.ones_like(legal) if ignore_index is None else y != ignore_index
+    if soft and of_pixels:
+        legal, wanted = legal.all(1), wanted.any(1)
+    shape = legal.shape
+    if mask is not None:
+        wanted = wanted & (_spread(mask, shape, of_pixels, "mask") != 0)
+    weights = None if weight_map is None else _spread(weight_map, shape, of_pixels, "weight_map").detach().to(dtype)
+    if weights is not None:
+        wanted = wanted & (weights != 0)
+    valid = legal & wanted
+    weight = valid.to(dtype) if weights is None else torch.where(valid, weights, 0)
+    kept = valid.unsqueeze(1) if soft and of_pixels else valid
+    y = torch.where(kept, y, 0)
+    y = y.to(dtype) if soft else y if of_pixels else y == 1
+    return Labels(y, valid, weight, weights is not None, (wanted & ~legal).sum())
+
+
+def _misfit(pred: Tensor, target: Tensor, task: Task) -> str:
+    """What to do about a pair that does not fit; empty if it does."""
+    if not pred.is_floating_point():
+        return "pred holds logits or probabilities: floats"
+    if target.is_complex() or pred.ndim < 2:
+        return "add the dimension of the samples in front"
+    if target.shape == pred.shape:
+        if task == "multiclass" and not target.is_floating_point():
+            return "target.argmax(1) if it is one-hot, or task='multilabel'"
+        return "task='binary' for one channel" if task == "multiclass" and pred.shape[1] < 2 else ""
+    if task != "multiclass":
+        return "task='multiclass' if target holds class indices" if target.ndim == pred.ndim - 1 else "equal shapes"
+    if target.shape == (pred.shape[0], 1, *pred.shape[2:]):
+        return "task='binary' for one channel" if pred.shape[1] == 1 else "target.squeeze(1)"
+    if target.shape != (pred.shape[0], *pred.shape[2:]):
+        return "make the sizes of samples and pixels equal"
+    if target.is_floating_point():
+        return "target.long() if it holds class indices"
+    return "task='binary' for one channel" if pred.shape[1] < 2 else ""
+
+
+def _with_channel(x: Tensor, other: Tensor) -> Tensor:
+    """A binary (N, *S) as (N, 1, *S); the number of dimensions of the other side tells which one it is."""
+    has_channel = x.ndim > 1 and x.shape[1] == 1 and x.ndim >= other.ndim
+    return x if has_channel else x.unsqueeze(1)
+
+
+def _spread(x: Tensor, shape: torch.Size, of_pixels: bool, name: str) -> Tensor:
+    """A mask or weight map in the shape of the labels."""
+    if of_pixels:
+        fit = x.squeeze(1) if x.ndim == len(shape) + 1 and x.shape[1] == 1 else x
+    else:
+        fit = x.unsqueeze(1) if x.ndim == len(shape) - 1 else x
+    if fit.ndim != len(shape) or any(have not in (1, want) for have, want in zip(fit.shape, shape, strict=False)):
+        pixels = (shape[0], *shape[1 if of_pixels else 2 :])
+        legal = f"{name} {pixels} or {(pixels[0], 1, *pixels[1:])}" + ("" if of_pixels else f" or {tuple(shape)}")
+        raise ShapeError(f"{name} {_form(x)}", expected=legal, hint="size 1 where it is the same for all")
+    return fit.expand(shape)
+
+
+def _form(x: Tensor) -> str:
+    return f"{tuple(x.shape)} {str(x.dtype).removeprefix('torch.')}"

@@ -1,0 +1,82 @@
+"""What a loss remembers of its calls: one small vector on the device, read when somebody collects."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from dltools.meters.base import Meter
+from dltools.meters.group import Meters
+from dltools.meters.mean import Mean
+from dltools.meters.report import Reading
+from dltools.states import States, Sum
+
+
+class LossMeters(Meters):
+    """Means of the values of a loss, weighted by samples, and the number of bad targets.
+
+    All rows stand in one state, so that a call costs one addition however many terms a loss has; ``meters[name]`` is
+    a copy of a row.
+    """
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names = ("loss", "bad_targets", *names)
+        self.states = States({"rows": Sum(len(self.names), 3, dtype=torch.float64)})
+
+    def __getitem__(self, name: str) -> Meter:
+        mean = Mean()
+        mean.load_state_dict({"sums": self.states.stored("rows")[:, self.names.index(name)]})
+        return mean
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __repr__(self) -> str:
+        return f"LossMeters({self.names})"
+
+    def take(self, values: Mapping[str, Tensor], num_samples: Tensor, bad: Tensor) -> None:
+        """One call: its values by name, the samples they stand for, the bad targets among them."""
+        rows = {name: _mean(value) for name, value in values.items()} | {"bad_targets": bad.double()}
+        x = torch.stack([rows[name] for name in self.names])
+        n = torch.stack([num_samples if name != "bad_targets" else torch.ones_like(num_samples) for name in self.names])
+        finite = x.isfinite()
+        weight = torch.where(finite, n, 0)
+        sums = torch.stack([torch.where(finite, x, 0) * weight, weight, (~finite).double()], 1)
+        self.states.to(x.device).add("rows", sums)
+
+    def reset(self) -> None:
+        """Forget all calls."""
+        self.states.reset()
+
+    def read(self, s: States) -> Mapping[str, Reading]:
+        """Values by name; warns of bad targets."""
+        rows = dict(zip(self.names, s["rows"].tolist(), strict=True))
+        total, calls, _ = rows.pop("bad_targets")
+        if total:
+            warnings.warn(
+                f"{total:.0f} targets have a label out of range and were left out. "
+                "Hint: set ignore_index if that is what they mean; check=True names the label.",
+                UserWarning,
+                stacklevel=2,
+            )
+        means = {k: Reading(x / n if n else math.nan, n=n, invalid=round(bad)) for k, (x, n, bad) in rows.items()}
+        return {**means, "bad_targets": Reading(total, n=calls)}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The rows."""
+        return self.states.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from there."""
+        self.states.load_state_dict(state)
+
+
+def _mean(value: Tensor) -> Tensor:
+    return value.double() if value.ndim == 0 else value.double().sum() / max(value.numel(), 1)

@@ -1,0 +1,55 @@
+"""Focal loss: cross entropy that turns from what is easy to what is hard."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from dltools.cfgutils.annotations import NonNegative, Unit
+from dltools.errors import ConfigError
+from dltools.losses.dense import DenseLossCfg
+from dltools.losses.pixel import SidedPixelLoss
+
+
+class FocalLossCfg(DenseLossCfg["FocalLoss"]):
+    gamma: NonNegative = 2.0
+    """How much easy pixels are played down; 0 is cross entropy."""
+    alpha: Unit | None = None
+    """Weight of positives, 1 - alpha of negatives, for binary and multilabel tasks; no part of the normaliser."""
+    normalizer: Literal["valid", "positives"] = "valid"
+    """What the mean divides by; detectors take the number of positives, at least 1."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.task == "multiclass" and (self.alpha is not None or self.normalizer == "positives"):
+            raise ConfigError(
+                "alpha and normalizer='positives' need positives and negatives",
+                expected="task='binary' or 'multilabel'",
+                hint="class_weights for a multiclass task",
+            )
+
+
+class FocalLoss(SidedPixelLoss[FocalLossCfg]):
+    r"""Focal loss, :math:`-\alpha_t (1 - p_t)^\gamma \log p_t`, mean over valid pixels.
+
+    Shapes: pred (N, C, *S), target (N, *S) of integers or (N, C, *S) of shares. Raises ShapeError.
+
+    >>> import torch
+    >>> loss = FocalLoss(task="binary", alpha=0.25)
+    >>> loss(torch.zeros(1, 1, 4, 4), torch.ones(1, 4, 4, dtype=torch.long))
+    tensor(0.0433)
+
+    Source: Lin et al. 2017, arXiv:1708.02002.
+    """
+
+    def setup(self) -> None:
+        self.normalizer = self.cfg.normalizer
+
+    def pixel(self, log_p: Tensor, positive: Tensor) -> Tensor:
+        certain = log_p > -torch.finfo(log_p.dtype).tiny  # 0, with slope 0: for gamma < 1 a power of 0 has none
+        log_p = torch.where(certain, -1.0, log_p)
+        loss = torch.where(certain, 0.0, -log_p * (-torch.expm1(log_p)) ** self.cfg.gamma)
+        alpha = self.cfg.alpha
+        return loss if alpha is None else torch.where(positive, alpha, 1 - alpha) * loss

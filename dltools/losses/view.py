@@ -1,0 +1,138 @@
+"""What the losses of one call see: a prediction and its target, and whatever several of them need, made once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from dltools.errors import DltoolsError, ShapeError, did_you_mean
+from dltools.functional.counts import Over, OverlapCounts
+from dltools.functional.overlap import OnePass, one_pass
+from dltools.functional.targets import Holds, Task
+
+MaybeTensor = Tensor | Mapping[str, Tensor] | None
+
+
+class Reads(Protocol):
+    """How a loss reads a prediction and its target."""
+
+    @property
+    def task(self) -> Task: ...
+    @property
+    def holds(self) -> Holds: ...
+    @property
+    def ignore_index(self) -> int | None: ...
+    @property
+    def check(self) -> bool: ...
+
+
+class View:
+    """A prediction and its target; losses that read them in the same way share one pass."""
+
+    def __init__(self, pred: Any, target: Any, mask: MaybeTensor = None, weight_map: MaybeTensor = None) -> None:
+        self.pred, self.target, self.mask, self.weight_map = pred, target, mask, weight_map
+        self._passes: dict[tuple[str, str, int | None], OnePass] = {}
+        self._batch: dict[tuple[str, str, int | None], OverlapCounts] = {}
+        self._routes: dict[tuple[str, str], View] = {}
+
+    def read(self, cfg: Reads) -> OnePass:
+        """The pass over ``pred``, with counts per sample."""
+        key = (cfg.task, cfg.holds, cfg.ignore_index)
+        if key not in self._passes:
+            pred, target, mask, weight_map = map(_tensor, _NAMES, (self.pred, self.target, self.mask, self.weight_map))
+            if pred is None or target is None:
+                raise ShapeError("pred or target is None", expected="tensors")
+            self._passes[key] = one_pass(
+                pred,
+                target,
+                task=cfg.task,
+                holds=cfg.holds,
+                ignore_index=cfg.ignore_index,
+                mask=mask,
+                weight_map=weight_map,
+                over="sample",
+            )
+        if cfg.check:
+            _check(self._passes[key], self.target, cfg)
+        return self._passes[key]
+
+    def counts(self, cfg: Reads, over: Over) -> OverlapCounts:
+        """Overlap per class, of each sample or of the batch."""
+        key = (cfg.task, cfg.holds, cfg.ignore_index)
+        passed = self.read(cfg)
+        if over == "sample":
+            return passed.counts
+        if key not in self._batch:
+            self._batch[key] = passed.counts.over("batch")
+        return self._batch[key]
+
+    def route(self, pred: str, target: str) -> View:
+        """The view of a part of nested predictions and targets, by dotted paths."""
+        if (pred, target) not in self._routes:
+            mask, weight_map = (x.get(target) if isinstance(x, Mapping) else x for x in (self.mask, self.weight_map))
+            parts = follow(self.pred, pred, "pred"), follow(self.target, target, "target")
+            self._routes[pred, target] = View(*parts, mask, weight_map)
+        return self._routes[pred, target]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the loss: float32 or better."""
+        dtype = torch.float32
+        for passed in self._all():
+            dtype = torch.promote_types(dtype, passed.log_p.dtype)
+        return dtype
+
+    def seen(self) -> tuple[Tensor, Tensor]:
+        """Number of samples, 0 if nothing in them is valid, and of bad targets."""
+        passes = self._all()
+        samples = torch.stack([len(one.pred) * one.labels.valid.any().double() for one in passes]).amax()
+        return samples, torch.stack([one.labels.bad for one in passes]).sum()
+
+    def _all(self) -> list[OnePass]:
+        return [*self._passes.values(), *(one for view in self._routes.values() for one in view._all())]
+
+
+def follow(tree: Any, path: str, side: str) -> Any:
+    """The entry of nested mappings and sequences that a dotted path names."""
+    for step in path.split(".") if path else ():
+        if isinstance(tree, Mapping) and step in tree:
+            tree = tree[step]
+        elif isinstance(tree, Sequence) and step.isdigit() and int(step) < len(tree):
+            tree = tree[int(step)]
+        else:
+            keys = [str(key) for key in tree] if isinstance(tree, Mapping) else []
+            known = did_you_mean(step, keys) if keys else f"it is a {type(tree).__name__}"
+            there = f"; it has {', '.join(keys)}" if keys else ""
+            raise ShapeError(f"{side} has no {step!r} (route {path!r}){there}", hint=known)
+    return tree
+
+
+_NAMES = ("pred", "target", "mask", "weight_map")
+
+
+def _tensor(name: str, x: Any) -> Tensor | None:
+    if x is None or isinstance(x, Tensor):
+        return x
+    keys = f" with {', '.join(map(str, x))}" if isinstance(x, Mapping) else ""
+    raise ShapeError(f"{name} is a {type(x).__name__}{keys}", expected="a tensor", hint="Combine has routes for parts")
+
+
+def _check(passed: OnePass, target: Tensor, cfg: Reads) -> None:
+    """Look at the values; only for ``check=True``."""
+    if int(passed.labels.bad):
+        limit = passed.prob.shape[1] if cfg.task == "multiclass" else 2
+        bad = ~((target >= 0) & (target < limit)) if not passed.labels.soft else ~((target >= 0) & (target <= 1))
+        found = sorted({label for label in target[bad].tolist() if label != cfg.ignore_index})
+        legal = "0 to 1" if passed.labels.soft else f"0 to {limit - 1}"
+        raise DltoolsError(
+            f"target has the label {', '.join(map(str, found[:5]))}",
+            expected=f"{legal}, or ignore_index, which is {cfg.ignore_index}",
+            hint="ignore_index excludes one label",
+        )
+    x = passed.pred if cfg.holds != "log_probs" else passed.pred.exp()
+    valid = passed.labels.valid.unsqueeze(1) if passed.labels.of_pixels else passed.labels.valid
+    if cfg.holds != "logits" and bool((((x < 0) | (x > 1)) & valid).any()):
+        raise DltoolsError(f"pred reaches beyond {cfg.holds}", expected="probabilities 0 to 1", hint="holds='logits'?")
