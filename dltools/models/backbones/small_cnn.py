@@ -1,0 +1,43 @@
+"""A small convolutional network for small images."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from dltools.cfgutils.annotations import PositiveInt
+from dltools.models.base import Backbone, BackboneCfg, Features
+from dltools.models.blocks import ConvNormAct, ResidualBlock
+
+
+class SmallCnnCfg(BackboneCfg["SmallCnn"]):
+    width: PositiveInt = 32
+    """Channels of the finest map; each coarser one has twice as many."""
+
+
+class SmallCnn(Backbone):
+    """Three stages at strides 1, 2 and 4, each a convolution and a residual block.
+
+    Shapes: (N, in_channels, H, W) to maps of width, 2 width and 4 width channels.
+
+    >>> import torch
+    >>> [tuple(x.shape) for x in SmallCnnCfg(in_channels=1, width=8).build()(torch.zeros(2, 1, 8, 8))]
+    [(2, 8, 8, 8), (2, 16, 4, 4), (2, 32, 2, 2)]
+    """
+
+    def __init__(self, cfg: SmallCnnCfg) -> None:
+        super().__init__(cfg)
+        channels = (cfg.width, 2 * cfg.width, 4 * cfg.width)
+        self.features = Features(channels, (1, 2, 4))
+        sources = (cfg.in_channels, *channels)
+        self.stages = nn.ModuleList(
+            nn.Sequential(ConvNormAct(before, after, stride=1 if i == 0 else 2), ResidualBlock(after))
+            for i, (before, after) in enumerate(zip(sources, channels, strict=False))
+        )
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """The maps, the finest first."""
+        maps: list[Tensor] = []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        return maps
