@@ -1,0 +1,12 @@
+"""Pictures of arrays: figures and ``(H, W, 3)`` bytes, for any writer, notebook or file."""
+
+from typing import TYPE_CHECKING
+
+from dltools._lazy import lazy
+
+if TYPE_CHECKING:
+    from dltools.visualizers.curves import curves as curves
+    from dltools.visualizers.curves import lr_curve as lr_curve
+    from dltools.visualizers.matrix import confusion_matrix as confusion_matrix
+
+__getattr__, __dir__ = lazy(__name__)

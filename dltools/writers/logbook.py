@@ -1,0 +1,227 @@
+"""The journal as a file: appended to before a call returns, owned by one process, mended when it is opened."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import socket
+import time
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+
+from dltools.errors import DltoolsError
+from dltools.writers.journal import decode, encode, read_lines
+from dltools.writers.records import Image, Params, Record
+
+
+class Logbook:
+    """One journal. A record is a single ``os.write`` on a descriptor opened with O_APPEND; ``span`` is where the last one stands.
+
+    What cannot be written now is kept, up to ``max_pending`` records, and written later in the same order, so that offsets hold.
+    """
+
+    def __init__(
+        self, path: Path, rank: int = 0, *, max_pending: int = 100_000, fsync_secs: float | None = None
+    ) -> None:
+        self.path, self.rank = path, rank
+        self.next: dict[str, int] = {}
+        self.images: dict[str, str] = {}
+        self.span, self.end, self.cuts = (0, 0), 0, 0
+        self.written = self.dropped = 0
+        self.error: OSError | None = None
+        self._params: Params | None = None
+        self._backlog: deque[bytes] = deque()
+        self._max, self._fsync_secs, self._synced = max_pending, fsync_secs, time.monotonic()
+        self._fd, self._lock, self._whole = -1, -1, 0
+        self._open()
+
+    @property
+    def is_open(self) -> bool:
+        """False as long as the folder or file cannot be made."""
+        return self._fd >= 0
+
+    @property
+    def pending(self) -> int:
+        """Records that could not be written yet."""
+        return len(self._backlog)
+
+    def append(self, record: Record) -> None:
+        """Write a record's line, or keep it if the disk refuses."""
+        if isinstance(record, Params):
+            if self._params is not None and (record.params, record.metrics) == (
+                self._params.params,
+                self._params.metrics,
+            ):
+                self.span = (self.end, self.end)
+                return
+            self._params = record
+        line = encode(record, self.rank)
+        if self._backlog or not self._write(line):
+            if len(self._backlog) >= self._max:
+                self.dropped += 1
+                self.span = (self.end, self.end)
+                return
+            self._backlog.append(line)
+        self.span = (self.end, self.end + len(line))
+        self.end = self.span[1]
+
+    def sync(self) -> None:
+        """Write what was kept; with ``fsync_secs``, see to it that the disk has it."""
+        if self._fd < 0 and not self._open():
+            return
+        while self._backlog and self._write(self._backlog[0]):
+            self._backlog.popleft()
+        if self._fsync_secs is not None and time.monotonic() - self._synced >= self._fsync_secs:
+            os.fsync(self._fd)
+            self._synced = time.monotonic()
+
+    def read(self, start: int, stop: int, limit: int = 2000) -> tuple[list[tuple[Record, int]], int]:
+        """Up to ``limit`` lines' records from an offset on, each with where it begins, and where the last line read ends."""
+        records, end = [], start
+        for _, (begin, end, line) in zip(range(limit), read_lines(self.path, start, stop), strict=False):
+            if (record := _tolerant(line)) is not None:
+                records.append((record, begin))
+        return records, end
+
+    def rewind(self, following: Mapping[str, int]) -> bool:
+        """Move what each axis holds from its step on to ``<name>.cut-<n>.jsonl``; false if there is nothing to move."""
+        self.sync()
+        kept, cut = [], []
+        for _, _, line in read_lines(self.path):
+            record = _tolerant(line)
+            gone = (
+                record is not None
+                and not isinstance(record, Params)
+                and record.step >= following.get(record.axis, record.step + 1)
+            )
+            (cut if gone else kept).append(line)
+        if not cut:
+            return False
+        _publish(self.path.with_name(f"{self.path.stem}.cut-{self.cuts + 1}.jsonl"), cut)
+        _publish(self.path, kept)
+        os.close(self._fd)
+        self._open_file()
+        return True
+
+    def close(self) -> None:
+        """Give the file back."""
+        self.sync()
+        for fd in (self._fd, self._lock):
+            if fd >= 0:
+                os.close(fd)
+        self._fd = self._lock = -1
+
+    def _open(self) -> bool:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = lock(self.path)
+            self._open_file()
+        except OSError as error:
+            self.error = error
+        return self.is_open
+
+    def _open_file(self) -> None:
+        self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        self.end = 0
+        self.next, self.images, self._params = {}, {}, None
+        for _, self.end, line in read_lines(self.path):
+            if (record := _tolerant(line)) is not None:
+                self._note(record)
+        os.ftruncate(self._fd, self.end)
+        self._whole, self.error = self.end, None
+        self.span = (self.end, self.end)
+        names = (
+            re.fullmatch(rf"{re.escape(self.path.stem)}\.cut-(\d+)\.jsonl", file.name)
+            for file in self.path.parent.iterdir()
+        )
+        self.cuts = max((int(name[1]) for name in names if name), default=0)
+
+    def _note(self, record: Record) -> None:
+        if isinstance(record, Params):
+            self._params = record
+            return
+        self.next[record.axis] = max(self.next.get(record.axis, 0), record.step + 1)
+        if isinstance(record, Image) and record.file:
+            self.images[record.name] = record.file
+
+    def _write(self, line: bytes) -> bool:
+        """All of the line or nothing: half of one must not be joined to the next."""
+        if self._fd < 0:
+            return False
+        try:
+            if self.error is not None:
+                os.ftruncate(self._fd, self._whole)
+            done = os.write(self._fd, line)
+            if done < len(line):
+                raise OSError(f"{done} of {len(line)} bytes written to {self.path}")
+        except OSError as error:
+            self.error = error
+            return False
+        self._whole += done
+        self.written, self.error = self.written + 1, None
+        return True
+
+
+def lock(path: Path) -> int:
+    """Own the journal, or refuse with the process that does."""
+    place = path.with_name(f".{path.name}.lock")
+    fd = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        host, _, pid = os.pread(fd, 300, 0).decode(errors="replace").strip().rpartition(" ")
+        os.close(fd)
+        if not _is_gone(host, pid):
+            own = (
+                "this process"
+                if (host, pid) == (socket.gethostname(), str(os.getpid()))
+                else f"process {pid} on {host}"
+            )
+            raise DltoolsError(
+                f"{path} is being written by {own} (pid {pid})", hint="close that writer, or choose another dir"
+            ) from None
+        place.unlink(missing_ok=True)  # a child of the dead owner still has its descriptor
+        return lock(path)
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, f"{socket.gethostname()} {os.getpid()}".encode(), 0)
+    return fd
+
+
+def _is_gone(host: str, pid: str) -> bool:
+    if host != socket.gethostname() or not pid.isdecimal():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return _is_zombie(int(pid))
+
+
+def _is_zombie(pid: int) -> bool:
+    """A killed process that its parent has not asked about yet; only Linux tells."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return False
+
+
+def _tolerant(line: bytes) -> Record | None:
+    """A damaged line must not keep training from going on; ``read_journal`` is the one who tells."""
+    try:
+        return decode(line)
+    except (ValueError, KeyError, AttributeError):
+        return None
+
+
+def _publish(path: Path, lines: list[bytes]) -> None:
+    """Replace a file whole."""
+    draft = path.with_name(f".{path.name}.draft")
+    with draft.open("wb") as file:
+        file.writelines(lines)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)

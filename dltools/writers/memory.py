@@ -1,0 +1,50 @@
+"""Writers that reach no file: records in a list, and nothing at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from dltools.writers.base import WriterCfg
+from dltools.writers.records import ALL_KINDS, Record
+from dltools.writers.sink import Sink
+
+
+class MemoryWriterCfg(WriterCfg["MemoryWriter"]):
+    pass
+
+
+class MemoryWriter(Sink[MemoryWriterCfg]):
+    """Keeps every record in ``records``, for tests and notebooks.
+
+    >>> writer = MemoryWriter()
+    >>> writer.scalars({"loss": 0.5}, step=1)
+    >>> writer.records[0].values
+    {'loss': 0.5}
+    """
+
+    accepts: ClassVar[frozenset[type[Record]]] = ALL_KINDS
+    threaded: ClassVar[bool] = False
+
+    def setup(self) -> None:
+        self.records: list[Record] = []
+
+    def on_write(self, batch: Sequence[Record]) -> None:
+        self.records.extend(batch)
+
+    def on_rewind(self, step: int, axis: str) -> None:
+        self.records = [record for record in self.records if record.axis != axis or record.step < step]
+
+
+class NullWriterCfg(WriterCfg["NullWriter"]):
+    pass
+
+
+class NullWriter(Sink[NullWriterCfg]):
+    """Checks what it is given and keeps nothing."""
+
+    accepts: ClassVar[frozenset[type[Record]]] = frozenset()
+    threaded: ClassVar[bool] = False
+
+    def on_write(self, batch: Sequence[Record]) -> None:
+        """Nothing is accepted, so nothing comes."""

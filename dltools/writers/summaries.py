@@ -1,0 +1,144 @@
+"""Records as TensorBoard's protocol buffers, serialized."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from dltools.writers.png import ImageFormat, encode_image, image_size
+from dltools.writers.records import Hist, Image, Params, Record, Scalars, Setting, Text
+
+FILE_VERSION = "brain.Event:2"
+HPARAMS = "_hparams_"
+
+
+def version_event(time: float) -> bytes:
+    """The first event of every file."""
+    return _event(time, file_version=FILE_VERSION)
+
+
+def start_event(time: float) -> bytes:
+    """What makes a running TensorBoard forget all that it has read from this run."""
+    from tensorboard.compat.proto.event_pb2 import SessionLog
+
+    return _event(time, session_log=SessionLog(status=SessionLog.START))
+
+
+def events_of(record: Record, images: ImageFormat, data: bytes | None = None) -> Iterator[bytes]:
+    """The events of a record; ``data`` is the file of a picture that has no pixels."""
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    if isinstance(record, Scalars):
+        value = Summary.Value
+        values = [value(tag=tag, simple_value=_float(number)) for tag, number in record.values.items()]
+        yield _event(record.time, step=record.step, summary=Summary(value=values))
+    elif isinstance(record, Image):
+        if record.pixels is not None:
+            data = encode_image(record.pixels, images)
+        if data is not None:
+            height, width, channels = image_size(data)
+            image = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=data)
+            values = [Summary.Value(tag=record.name, image=image)]
+            if record.caption:
+                values.append(_text(f"{record.name}/caption", record.caption))
+            yield _event(record.time, step=record.step, summary=Summary(value=values))
+    elif isinstance(record, Hist):
+        yield _event(record.time, step=record.step, summary=Summary(value=[_histogram(record)]))
+    elif isinstance(record, Text):
+        yield _event(record.time, step=record.step, summary=Summary(value=[_text(record.name, record.text)]))
+    elif isinstance(record, Params):
+        yield from hparams_events(record)
+
+
+def hparams_events(record: Params) -> Iterator[bytes]:
+    """What the HParams tab needs, in the run's own file: the experiment and the start of its one session."""
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.hparams.api_pb2 import Experiment, HParamInfo, MetricInfo, MetricName
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionStartInfo
+
+    infos = [HParamInfo(name=name) for name in record.params]
+    metrics = [MetricInfo(name=MetricName(tag=name)) for name in record.metrics]
+    experiment = HParamsPluginData(version=0, experiment=Experiment(hparam_infos=infos, metric_infos=metrics))
+    start = SessionStartInfo(start_time_secs=record.time)
+    for name, setting in record.params.items():
+        _set(start.hparams[name], setting)
+    for tag, content in (
+        (f"{HPARAMS}/experiment", experiment),
+        (f"{HPARAMS}/session_start_info", HParamsPluginData(version=0, session_start_info=start)),
+    ):
+        metadata = _metadata("hparams", content.SerializeToString())
+        value = Summary.Value(tag=tag, metadata=metadata, tensor=_empty_tensor())
+        yield _event(record.time, summary=Summary(value=[value]))
+
+
+def end_event(time: float, status: str) -> bytes:
+    """The end of the session that :func:`hparams_events` started."""
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo
+
+    end = SessionEndInfo(status=STATUS_SUCCESS if status == "ok" else STATUS_FAILURE, end_time_secs=time)
+    metadata = _metadata("hparams", HParamsPluginData(version=0, session_end_info=end).SerializeToString())
+    value = Summary.Value(tag=f"{HPARAMS}/session_end_info", metadata=metadata, tensor=_empty_tensor())
+    return _event(time, summary=Summary(value=[value]))
+
+
+def _event(time: float, **what: Any) -> bytes:
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    data: bytes = Event(wall_time=time, **what).SerializeToString()
+    return data
+
+
+def _histogram(record: Hist) -> Any:
+    from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
+
+    histogram = HistogramProto(
+        min=record.min,
+        max=record.max,
+        num=sum(record.counts),
+        sum=record.sum,
+        sum_squares=record.sum_sq,
+        bucket_limit=record.edges,
+        bucket=(0, *record.counts),  # a bucket reaches from the limit before its own
+    )
+    return Summary.Value(tag=record.name, histo=histogram)
+
+
+def _text(tag: str, text: str) -> Any:
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.compat.proto.tensor_pb2 import TensorProto
+    from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
+    from tensorboard.compat.proto.types_pb2 import DT_STRING
+
+    shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=1)])
+    tensor = TensorProto(dtype=DT_STRING, string_val=[text.encode()], tensor_shape=shape)
+    return Summary.Value(tag=tag, metadata=_metadata("text", b""), tensor=tensor)
+
+
+def _metadata(plugin: str, content: bytes) -> Any:
+    from tensorboard.compat.proto.summary_pb2 import SummaryMetadata
+
+    return SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name=plugin, content=content))
+
+
+def _empty_tensor() -> Any:
+    from tensorboard.compat.proto.tensor_pb2 import TensorProto
+    from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
+    from tensorboard.compat.proto.types_pb2 import DT_FLOAT
+
+    return TensorProto(dtype=DT_FLOAT, tensor_shape=TensorShapeProto(dim=[TensorShapeProto.Dim(size=0)]))
+
+
+def _set(target: Any, setting: Setting) -> None:
+    if isinstance(setting, (int, float)):
+        target.number_value = _float(setting)
+    else:
+        target.string_value = str(setting)
+
+
+def _float(number: float) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return float("inf") if number > 0 else float("-inf")
