@@ -1,0 +1,72 @@
+"""What the lazy packages export: every name resolves, is documented and stands there once."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+from pathlib import Path
+
+import pytest
+
+import dltools
+
+ROOT = Path(dltools.__file__).parent
+FILES = sorted(file for file in ROOT.rglob("__init__.py") if file.read_text(encoding="utf-8"))
+PACKAGES = [".".join(("dltools", *file.parent.relative_to(ROOT).parts)) for file in FILES]
+"""Those that export something; a folder of files may have an empty one."""
+packages = pytest.mark.parametrize("package", PACKAGES)
+
+
+def test_every_folder_of_code_is_a_package() -> None:
+    assert sorted({file.parent for file in ROOT.rglob("*.py")}) == sorted(f.parent for f in ROOT.rglob("__init__.py"))
+
+
+@packages
+def test_every_exported_name_resolves_and_is_listed_in_order(package: str) -> None:
+    module = importlib.import_module(package)
+    assert list(module.__all__) == sorted(set(module.__all__))
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+    assert set(module.__all__) <= set(dir(module))
+
+
+@packages
+def test_every_exported_name_is_documented(package: str) -> None:
+    module = importlib.import_module(package)
+    assert undocumented(module, module.__all__) == []
+
+
+def undocumented(module: object, names: list[str]) -> list[str]:
+    """Names of classes, functions and modules without a docstring; a concrete config speaks through its product."""
+    found = {name: getattr(module, name) for name in names}
+    own = {name: vars(x).get("__doc__") if inspect.isclass(x) else x.__doc__ for name, x in found.items()}
+    concrete = {name for name, x in found.items() if inspect.isclass(x) and getattr(x, "tag", "")}
+    described = {name for name, x in found.items() if inspect.isclass(x) or inspect.isroutine(x) or inspect.ismodule(x)}
+    return [name for name in sorted(described - concrete) if not own[name]]
+
+
+@packages
+def test_an_init_file_lists_exports_and_does_nothing_else(package: str) -> None:
+    file = ROOT.joinpath(*package.split(".")[1:], "__init__.py")
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    block = [node for node in tree.body if isinstance(node, ast.If)]
+    rest = [ast.unparse(node) for node in tree.body if not isinstance(node, ast.If)][1:]
+    legal = {
+        "from typing import TYPE_CHECKING",
+        "from dltools._lazy import lazy",
+        "__getattr__, __dir__ = lazy(__name__)",
+        f"__version__ = {dltools.__version__!r}",
+    }
+    assert set(rest) <= legal
+    assert [ast.unparse(node.test) for node in block] in ([], ["TYPE_CHECKING"])
+    imports = [node for found in block for node in found.body]
+    assert all(isinstance(node, ast.ImportFrom) for node in imports)
+    aliases = [alias for node in imports if isinstance(node, ast.ImportFrom) for alias in node.names]
+    assert [alias.name for alias in aliases] == [alias.asname for alias in aliases], "write `import X as X`"
+    assert len({alias.name for alias in aliases}) == len(aliases)
+
+
+def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(AttributeError, match=r"module 'dltools' has no attribute 'cfgutil'; did you mean 'cfgutils'\?"):
+        dltools.cfgutil  # noqa: B018  # asking is the test
