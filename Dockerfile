@@ -1,4 +1,4 @@
-# docker build -t dltools . && docker run --rm -v "$PWD/runs:/home/dltools/runs" dltools
+# docker build -t dltools . && mkdir -p runs && docker run --rm --user "$(id -u)" -v "$PWD/runs:/home/dltools/runs" dltools
 FROM python:3.11-slim AS build
 WORKDIR /src
 # The CPU builds of torch, say; empty for the default index.

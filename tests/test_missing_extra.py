@@ -14,19 +14,32 @@ import dltools
 
 CASES = [
     ("scikit-learn", "data", "from dltools.data import digits; digits()"),
+    ("matplotlib", "plot", "from dltools.visualizers import curves; curves({'loss': ([0, 1], [1, 0])})"),
+    (
+        "matplotlib",
+        "plot",
+        "from dltools.visualizers import confusion_matrix; import numpy; confusion_matrix(numpy.eye(2))",
+    ),
+    ("tensorboard", "tensorboard", "from dltools.writers import TensorBoardWriter; TensorBoardWriter()"),
+    ("opencv-python-headless", "plot", "from dltools.writers.png import check_format; check_format('jpg')"),
+    ("opencv-python-headless", "augs", "from dltools.augs.resample import opencv; opencv()"),
 ]
 """Package, extra, and a program that needs it."""
 
-PROBE = """
+PROBE = '''
 import json, sys
 BLOCKED = {"albumentations", "cv2", "matplotlib", "mlflow", "onnx", "ray", "skimage", "sklearn", "tensorboard", "timm", "torchmetrics", "wandb"}
 
-class Block:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in BLOCKED:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+class Without:
+    """A finder that does not find the blocked packages."""
 
-sys.meta_path.insert(0, Block())
+    def __init__(self, finder):
+        self.finder = finder
+
+    def find_spec(self, name, path=None, target=None):
+        return None if name.partition(".")[0] in BLOCKED else self.finder.find_spec(name, path, target)
+
+sys.meta_path[:] = map(Without, sys.meta_path)
 from dltools.errors import MissingExtraError
 said = []
 for program in json.load(sys.stdin):
@@ -39,7 +52,7 @@ for program in json.load(sys.stdin):
     else:
         said.append("nothing")
 print(json.dumps(said))
-"""
+'''
 
 
 def uses() -> list[tuple[str, str]]:
