@@ -30,5 +30,5 @@ if TYPE_CHECKING:
     from dltools.cfgutils.spaces import integers as integers
     from dltools.cfgutils.spaces import loguniform as loguniform
     from dltools.cfgutils.spaces import uniform as uniform
-
-__getattr__, __dir__ = lazy(__name__)
+else:
+    __getattr__, __dir__ = lazy(__name__)

@@ -18,5 +18,5 @@ if TYPE_CHECKING:
     from dltools.data.samplers.shuffle import ShuffleSamplerCfg as ShuffleSamplerCfg
     from dltools.data.views import SubsetView as SubsetView
     from dltools.data.views import split as split
-
-__getattr__, __dir__ = lazy(__name__)
+else:
+    __getattr__, __dir__ = lazy(__name__)

@@ -10,5 +10,5 @@ if TYPE_CHECKING:
     from dltools.functional.overlap import hard_counts as hard_counts
     from dltools.functional.overlap import one_pass as one_pass
     from dltools.functional.sums import ratio as ratio
-
-__getattr__, __dir__ = lazy(__name__)
+else:
+    __getattr__, __dir__ = lazy(__name__)

@@ -47,5 +47,5 @@ if TYPE_CHECKING:
     from dltools.losses.weights import PiecewiseWeightCfg as PiecewiseWeightCfg
     from dltools.losses.weights import Weight as Weight
     from dltools.losses.weights import WeightCfg as WeightCfg
-
-__getattr__, __dir__ = lazy(__name__)
+else:
+    __getattr__, __dir__ = lazy(__name__)

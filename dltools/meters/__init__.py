@@ -20,5 +20,5 @@ if TYPE_CHECKING:
     from dltools.meters.report import Report as Report
     from dltools.meters.sources import Source as Source
     from dltools.meters.sources import collect as collect
-
-__getattr__, __dir__ = lazy(__name__)
+else:
+    __getattr__, __dir__ = lazy(__name__)

@@ -18,5 +18,5 @@ if TYPE_CHECKING:
     from dltools.models.heads.linear import LinearHeadCfg as LinearHeadCfg
     from dltools.models.network import ModelCfg as ModelCfg
     from dltools.models.network import Network as Network
-
-__getattr__, __dir__ = lazy(__name__)
+else:
+    __getattr__, __dir__ = lazy(__name__)

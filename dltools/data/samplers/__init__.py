@@ -11,5 +11,5 @@ if TYPE_CHECKING:
     from dltools.data.samplers.sequential import SequentialSamplerCfg as SequentialSamplerCfg
     from dltools.data.samplers.shuffle import ShuffleSampler as ShuffleSampler
     from dltools.data.samplers.shuffle import ShuffleSamplerCfg as ShuffleSamplerCfg
-
-__getattr__, __dir__ = lazy(__name__)
+else:
+    __getattr__, __dir__ = lazy(__name__)

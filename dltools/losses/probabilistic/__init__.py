@@ -13,5 +13,5 @@ if TYPE_CHECKING:
     from dltools.losses.probabilistic.cross_entropy import CrossEntropyLossCfg as CrossEntropyLossCfg
     from dltools.losses.probabilistic.focal import FocalLoss as FocalLoss
     from dltools.losses.probabilistic.focal import FocalLossCfg as FocalLossCfg
-
-__getattr__, __dir__ = lazy(__name__)
+else:
+    __getattr__, __dir__ = lazy(__name__)

@@ -17,5 +17,5 @@ if TYPE_CHECKING:
     from dltools.losses.statistical.tversky import TverskiyLossCfg as TverskiyLossCfg
     from dltools.losses.statistical.tversky import TverskyLoss as TverskyLoss
     from dltools.losses.statistical.tversky import TverskyLossCfg as TverskyLossCfg
-
-__getattr__, __dir__ = lazy(__name__)
+else:
+    __getattr__, __dir__ = lazy(__name__)
