@@ -176,6 +176,9 @@ class States(Mapping[str, Tensor]):
         if value is not self._stored[self._known(name)]:
             raise ConfigError(f"state {name!r} cannot be replaced", hint="count in place: states.add(name, value)")
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.layout
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.layout)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Any, Literal, NamedTuple
@@ -14,6 +14,19 @@ from numpy.typing import NDArray
 from dltools.errors import ConfigError, did_you_mean
 
 Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Independent samples whose sum has a value."""
+
+    counts: Array
+    """(samples, ...)."""
+    value: Callable[[Array], Array]
+    """From sums (resamples, ...) to values (resamples,)."""
+
+
+Resample = tuple[float, float] | Array | Rows
 
 
 @dataclass(frozen=True)
@@ -32,8 +45,8 @@ class Reading:
     """Certified ends where the value is approximate."""
     invalid: int = 0
     """What could not be counted: labels out of range, non-finite values."""
-    resample: tuple[float, float] | Array | None = None
-    """For ``ci``: successes and trials, or a numerator and a denominator per row."""
+    resample: Resample | None = None
+    """For ``ci``: successes and trials, or a numerator and a denominator per row, or rows and what their sum says."""
 
 
 class Interval(NamedTuple):
@@ -63,7 +76,7 @@ class Report(Mapping[str, float]):
         per_class: Mapping[str, Mapping[str, float]] | None = None,
         data: Mapping[str, Mapping[str, Array]] | None = None,
         bounds: Mapping[str, tuple[float, float]] | None = None,
-        resample: Mapping[str, tuple[float, float] | Array] | None = None,
+        resample: Mapping[str, Resample] | None = None,
     ) -> None:
         self._values = dict(values)
         self.n, self.invalid, self.higher = dict(n or {}), dict(invalid or {}), dict(higher or {})
@@ -116,7 +129,8 @@ class Report(Mapping[str, float]):
             raise ConfigError(f"{name} has no independent samples to draw from", hint="per_image=True counts images")
         if isinstance(counted, tuple):
             return _wilson(*counted, level)
-        return _bootstrap(np.asarray(counted, dtype=np.float64), level, resamples, seed)
+        rows = counted if isinstance(counted, Rows) else Rows(np.asarray(counted), _quotient)
+        return _bootstrap(rows, level, resamples, seed)
 
     def _known(self, name: str) -> str:
         if name not in self._values:
@@ -135,13 +149,20 @@ def _wilson(successes: float, trials: float, level: float) -> Interval:
     return Interval(max(0.0, middle - half), min(1.0, middle + half), "wilson")
 
 
-def _bootstrap(rows: Array, level: float, resamples: int, seed: int) -> Interval:
-    """Percentiles of the ratio of sums when each row counts a Poisson(1) number of times."""
-    if not len(rows):
+def _quotient(sums: Array) -> Array:
+    return sums[:, 0] / np.where(sums[:, 1] == 0, np.nan, sums[:, 1])
+
+
+def _bootstrap(rows: Rows, level: float, resamples: int, seed: int) -> Interval:
+    """Percentiles of the value when each row counts a Poisson(1) number of times."""
+    counts = rows.counts.astype(np.float64)
+    if not len(counts):
         return Interval(math.nan, math.nan, "bootstrap")
-    weights = np.random.default_rng(seed).poisson(1.0, (resamples, len(rows))).astype(np.float64)
-    sums = weights @ rows
-    ratios = sums[:, 0] / np.where(sums[:, 1] == 0, np.nan, sums[:, 1])
+    weights = np.random.default_rng(seed).poisson(1.0, (resamples, len(counts))).astype(np.float64)
+    sums = (weights @ counts.reshape(len(counts), -1)).reshape(resamples, *counts.shape[1:])
+    values = rows.value(sums)
+    if np.isnan(values).all():
+        return Interval(math.nan, math.nan, "bootstrap")
     tail = (1 - level) / 2
-    low, high = np.nanquantile(ratios, [tail, 1 - tail])
+    low, high = np.nanquantile(values, [tail, 1 - tail])
     return Interval(float(low), float(high), "bootstrap")

@@ -1,0 +1,163 @@
+"""The contract of all metrics: say what is counted and what is made of it; the rest is given."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+import re
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self, TypeVar
+
+from torch import Tensor
+
+from dltools.cfgutils.component import Component
+from dltools.cfgutils.config import Config
+from dltools.cfgutils.record import field_names
+from dltools.dist import Group
+from dltools.meters.report import Reading, Report
+from dltools.meters.sources import collect
+from dltools.metrics.counting import Counting
+from dltools.metrics.inputs import bind, parameters, read_batch, refuse_unused
+from dltools.states import State, States
+
+T_co = TypeVar("T_co", covariant=True)
+CfgT = TypeVar("CfgT", bound="MetricCfg[Any]")
+
+
+class MetricCfg(Config[T_co]):
+    """What every metric has."""
+
+    inputs: Mapping[str, str] = {}
+    """For parameters of ``count`` whose input has another name in ``update``: parameter -> keyword."""
+
+    def build(self) -> T_co:
+        """Make the metric."""
+        return self.product()(self)
+
+
+class Metric(Component[CfgT], Counting, ABC):
+    """A number made of states: ``layout`` declares them, ``count`` adds a batch on the device, ``value`` reads them.
+
+    >>> import torch
+    >>> from dltools.states import Sum
+    >>> class BiasCfg(MetricCfg["Bias"]):
+    ...     pass
+    >>> class Bias(Metric[BiasCfg]):
+    ...     def layout(self):
+    ...         return {"error": Sum(dtype=torch.float64), "n": Sum()}
+    ...     def count(self, s, pred, target, *, valid):
+    ...         s.add("error", ((pred - target) * valid).sum())
+    ...         s["n"] += valid.sum()
+    ...     def value(self, s):
+    ...         return float(s["error"] / s["n"])
+    >>> bias = Bias()
+    >>> bias.update(torch.tensor([1.0, 2.0]), torch.tensor([0.0, 2.5]))
+    >>> bias.compute()
+    Report(bias=0.25)
+    """
+
+    higher: ClassVar[bool | None] = None
+    """Whether more is better; None where neither."""
+
+    def __init__(self, cfg: CfgT | None = None, /, **fields: Any) -> None:
+        super().__init__(cfg, **fields)
+        self.takes = parameters(self.count, self.cfg.inputs)
+        self.states = States(self.layout())
+        self.key = _key(self)
+        self.leads = True
+
+    @abstractmethod
+    def layout(self) -> Mapping[str, State]:
+        """The states by name; they follow from the config alone."""
+
+    @abstractmethod
+    def count(self, s: States, *batch: Any, **named: Any) -> None:
+        """Add a batch to the states, in place and without a host read: ``count(self, s, pred, target, *, valid)``.
+
+        ``valid`` is a bool (N,); what it excludes must add nothing. Other parameters get the inputs of their name.
+        """
+
+    @abstractmethod
+    def value(self, s: States) -> float | Reading | Mapping[str, float | Reading]:
+        """What merged states on the host say; several values by name, the empty name for the metric's own."""
+
+    def check(self, *batch: Any, **named: Any) -> None:
+        """Refuse, by metadata alone, what ``count`` cannot take; called with the same inputs before anybody counts."""
+
+    def legal(self) -> str:
+        """What could be counted instead of what is invalid; part of a warning."""
+        return ""
+
+    def update(self, *batch: Any, valid: Tensor | None = None, **named: Any) -> None:
+        """Count a batch: ``update(pred, target)``, other inputs by name; ``valid``, bool (N,), excludes samples."""
+        given = read_batch(batch, valid, named)
+        refuse_unused(given, self.takes)
+        inputs = bind(self.takes, given, type(self).__name__)
+        self.check(**inputs)
+        self.count(self.states.to(given.device), **inputs, valid=given.valid)
+
+    def step(self, *batch: Any, valid: Tensor | None = None, **named: Any) -> Self:
+        """Count a batch, once, and give it alone as a source: ``collect({"train": metric.step(pred, target)})``."""
+        one = self.fresh()
+        one.update(*batch, valid=valid, **named)
+        self.states.to(one.states.device).merge(one.states)
+        return one
+
+    def compute(self, *, sync: bool = True, group: Group = None, timeout: float | None = None) -> Report:
+        """The values over all ranks, which must all call it; named after the class in snake case. Changes nothing."""
+        return collect({snake(type(self).__name__): self}, sync=sync, group=group, timeout=timeout)
+
+    def read(self, s: States) -> Mapping[str, Reading]:
+        """The values as ``collect`` takes them: NaN, with a warning, where something could not be counted."""
+        found = self.value(s)
+        given = found if isinstance(found, Mapping) else {"": found}
+        readings = {name: _reading(one, self.higher) for name, one in given.items()}
+        invalid = max((one.invalid for one in readings.values()), default=0)
+        if invalid and self.leads:
+            said = f"{type(self).__name__}: {invalid} elements cannot be counted, so its value is NaN. {self.legal()}"
+            warnings.warn(said.rstrip(), UserWarning, stacklevel=2)
+        return readings
+
+    def fresh(self) -> Self:
+        """The same metric with nothing counted."""
+        other = copy.copy(self)
+        other.states = States(self.layout(), self.states.device)
+        return other
+
+    def sharing(self, lead: Metric[Any]) -> Self:
+        """This metric on the states of the one of the same key that counts, and warns, for both."""
+        self.states, self.leads = lead.states, lead is self
+        return self
+
+    def counted(self) -> Mapping[str, States]:
+        return {self.key[1]: self.states}
+
+
+def _key(metric: Metric[Any]) -> tuple[type[Any], str]:
+    """Metrics with the same key share states: the family, and in words what its config says and what it keeps."""
+    family = next(cls for cls in type(metric).__mro__ if "count" in vars(cls))
+    twin = next((c for c in type(metric.cfg).__mro__ if c.__name__ == f"{family.__name__}Cfg"), type(metric.cfg))
+    fields = ", ".join(f"{name}={getattr(metric.cfg, name)!r}" for name in field_names(twin))
+    return family, f"{family.__name__}({fields}): {dict(metric.layout())}"
+
+
+def snake(name: str) -> str:
+    """The name of a class in snake case.
+
+    >>> snake("BalancedAccuracy"), snake("IoU"), snake("FBeta")
+    ('balanced_accuracy', 'iou', 'f_beta')
+    """
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def _reading(one: float | Reading, higher: bool | None) -> Reading:
+    if not isinstance(one, Reading):
+        return Reading(float(one), n=math.nan, higher=higher)
+    higher = higher if one.higher is None else one.higher
+    if not one.invalid:
+        return dataclasses.replace(one, higher=higher)
+    unknown = dict.fromkeys(one.per_class, math.nan)
+    return dataclasses.replace(one, value=math.nan, higher=higher, per_class=unknown, bounds=None, resample=None)

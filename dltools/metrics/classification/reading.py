@@ -1,0 +1,150 @@
+"""What predictions and targets of a classification say: a small integer for every element."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from dltools.errors import ShapeError
+
+Task = Literal["binary", "multiclass", "multilabel"]
+Holds = Literal["logits", "probs", "log_probs", "labels"]
+
+_WIDE = {torch.uint16, torch.uint32, torch.uint64}
+
+
+class Form(NamedTuple):
+    """How inputs are to be read.
+
+    Classes have the codes 0..sides-1; -1 and ``sides`` stand for what is no class, ``sides + 1`` for what is left out.
+    """
+
+    task: Task
+    num_classes: int
+    holds: Holds
+    threshold: float
+    ignore: tuple[int, ...]
+
+    @property
+    def channels(self) -> int:
+        """Decisions per element: one for each label of a multilabel task."""
+        return self.num_classes if self.task == "multilabel" else 1
+
+    @property
+    def sides(self) -> int:
+        """Classes of one decision."""
+        return self.num_classes if self.task == "multiclass" else 2
+
+    @property
+    def code(self) -> torch.dtype:
+        """The smallest dtype in which a cell of the matrices has a number."""
+        return torch.int16 if self.channels * (self.sides + 3) * (self.sides + 2) < 2**15 else torch.int32
+
+
+def check(form: Form, pred: Tensor, target: Tensor) -> None:
+    """Refuse, by shapes and dtypes alone, what cannot be read."""
+    hint = _misfit(form, pred, target)
+    if hint:
+        legal = {
+            "binary": "pred and target (N, *S) or (N, 1, *S)",
+            "multiclass": f"pred (N, {form.num_classes}, *S), target (N, *S) of integers"
+            if form.holds != "labels"
+            else "pred and target (N, *S) of integers",
+            "multilabel": f"pred and target (N, {form.num_classes}, *S)",
+        }[form.task]
+        given = f"pred {_form(pred)}, target {_form(target)}, task {form.task!r}, holds {form.holds!r}"
+        raise ShapeError(f"{given}, num_classes {form.num_classes}", expected=legal, hint=hint)
+
+
+def read(form: Form, pred: Tensor, target: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """Codes of the target and of the prediction, (N, channels, elements of a sample)."""
+    guess = _decision(form, pred)
+    if form.task != "multilabel":
+        return _truth(form, _flatten(target, 1).unsqueeze(1), valid), _flatten(guess, 1).unsqueeze(1)
+    return _truth(form, _flatten(target, 2), valid), _flatten(guess, 2)
+
+
+def _flatten(x: Tensor, dim: int) -> Tensor:
+    return x.unsqueeze(-1).flatten(dim)
+
+
+def _misfit(form: Form, pred: Tensor, target: Tensor) -> str:
+    """What to do about inputs that do not fit; empty if they do."""
+    if pred.ndim == 0 or target.ndim == 0 or target.is_complex():
+        return "samples in dim 0"
+    if pred.is_floating_point() != (form.holds != "labels"):
+        return (
+            "holds='labels' for decided classes" if form.holds != "labels" else "holds='logits' or 'probs' for scores"
+        )
+    if form.task == "binary":
+        fits = _flat(pred) == _flat(target)
+        return (
+            ""
+            if fits
+            else "task='multiclass' for one score per class"
+            if pred.ndim == target.ndim + 1
+            else "equal shapes"
+        )
+    if form.task == "multilabel":
+        if pred.shape == target.shape and pred.ndim > 1 and pred.shape[1] == form.num_classes:
+            return ""
+        return "task='multiclass' if target holds class indices" if pred.ndim == target.ndim + 1 else "equal shapes"
+    if target.is_floating_point():
+        return "target.long() if it holds class indices, target.argmax(1) if it is one-hot"
+    if form.holds == "labels":
+        return "" if pred.shape == target.shape else "equal shapes"
+    if pred.ndim < 2 or pred.shape[1] != form.num_classes:
+        return f"num_classes={pred.shape[1]}" if pred.ndim > 1 else "task='binary' for one score per sample"
+    if pred.shape[:1] + pred.shape[2:] != target.shape:
+        return "target.squeeze(1)" if target.ndim == pred.ndim and target.shape[1] == 1 else "equal sizes of N and S"
+    return ""
+
+
+def _flat(x: Tensor) -> torch.Size:
+    """The shape without a channel of size 1."""
+    return x.shape[:1] + x.shape[2:] if x.ndim > 1 and x.shape[1] == 1 else x.shape
+
+
+def _truth(form: Form, target: Tensor, valid: Tensor) -> Tensor:
+    target, counts = _whole(form, target), valid[:, None, None]
+    for label in form.ignore:
+        if target.is_floating_point() or torch.iinfo(target.dtype).min <= label <= torch.iinfo(target.dtype).max:
+            counts = counts & (target != label)
+    if target.is_floating_point():
+        code = torch.where(target == 1, 1, torch.where(target == 0, 0, form.sides)).to(form.code)
+    else:
+        code = target.clamp(-1, form.sides).to(form.code)
+    return torch.where(counts, code, form.sides + 1)
+
+
+def _decision(form: Form, pred: Tensor) -> Tensor:
+    if form.holds == "labels":
+        return _whole(form, pred).clamp(-1, form.sides).to(form.code)
+    if form.task == "multiclass":
+        best = pred.max(1)  # the first of equal scores; NaN, if there is one
+        return torch.where(best.values.isnan(), form.sides, best.indices.to(form.code))
+    return torch.where(pred.isnan(), form.sides, (pred > _limit(form)).to(form.code))
+
+
+def _whole(form: Form, x: Tensor) -> Tensor:
+    """Integers in a signed dtype that also holds the codes."""
+    if x.is_floating_point():
+        return x
+    return x.long() if x.dtype in _WIDE else x.to(torch.promote_types(x.dtype, form.code))
+
+
+def _limit(form: Form) -> float:
+    """The threshold on the scale of the scores."""
+    p = form.threshold
+    if form.holds == "probs":
+        return p
+    if form.holds == "log_probs":
+        return math.log(p) if p > 0 else -math.inf
+    return math.inf if p == 1 else math.log(p / (1 - p)) if p > 0 else -math.inf
+
+
+def _form(x: Tensor) -> str:
+    return f"{tuple(x.shape)} {str(x.dtype).removeprefix('torch.')}"
