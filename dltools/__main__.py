@@ -14,7 +14,7 @@ import dltools
 from dltools._catalog import KINDS, absent_extras, catalog, env, show
 from dltools.errors import DltoolsError
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=dltools.__doc__)
+app: typer.Typer = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=dltools.__doc__)
 Words = Annotated[
     list[str] | None, typer.Argument(metavar="[file.yaml] [path=value ...]", help="Config on top of the preset.")
 ]

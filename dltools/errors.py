@@ -16,7 +16,9 @@ class DltoolsError(Exception):
     """
 
     def __init__(self, given: str, expected: str = "", hint: str = "") -> None:
-        self.given, self.expected, self.hint = given, expected, hint
+        self.given: str = given
+        self.expected: str = expected
+        self.hint: str = hint
         sentences = [given, expected and f"Expected {expected}", hint and f"Hint: {hint}"]
         text = ". ".join(s.rstrip(".") for s in sentences if s)
         super().__init__(text + "." if expected or hint else text)
@@ -54,7 +56,8 @@ class MissingExtraError(DltoolsError, ImportError):
     """
 
     def __init__(self, package: str, extra: str) -> None:
-        self.package, self.extra = package, extra
+        self.package: str = package
+        self.extra: str = extra
         super().__init__(f"{package} is not installed", hint=f'pip install "dltools[{extra}]"')
 
     def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:  # type: ignore[override]

@@ -162,8 +162,8 @@ class States(Mapping[str, Tensor]):
     """
 
     def __init__(self, layout: Mapping[str, State], device: torch.device | str = "cpu") -> None:
-        self.layout = dict(layout)
-        self.device = torch.device(device)
+        self.layout: dict[str, State] = dict(layout)
+        self.device: torch.device = torch.device(device)
         with torch.inference_mode(False):
             self._stored = {name: kind.start(self.device) for name, kind in self.layout.items()}
         self._rows: dict[str, list[Tensor]] = {}

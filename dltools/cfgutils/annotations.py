@@ -38,7 +38,8 @@ class Nested:
     """Stands in an annotation for a record: pydantic hands the value over to ``decode``."""
 
     def __init__(self, record: type[Any], decode: Callable[[type[Any], Any], Any]) -> None:
-        self.record, self.decode = record, decode
+        self.record: type[Any] = record
+        self.decode: Callable[[type[Any], Any], Any] = decode
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(lambda value: self.decode(self.record, value))

@@ -31,7 +31,7 @@ class Component(Generic[C]):
 
     cfg: C
     config: ClassVar[type[Config[Any]] | None] = None
-    __signature__ = _Signature()
+    __signature__: _Signature = _Signature()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -27,7 +27,9 @@ class ConfigProblems(ConfigError):
     """Every mistake of a config in one error."""
 
     def __init__(self, title: str, problems: Iterable[Problem], where: Mapping[Path, str] | None = None) -> None:
-        self.title, self.problems, self.where = title, tuple(problems), dict(where or {})
+        self.title: str = title
+        self.problems: tuple[Problem, ...] = tuple(problems)
+        self.where: dict[Path, str] = dict(where or {})
         lines = [f"{_place(p.path, self.where, title)}: {p.text}" for p in self.problems]
         super().__init__("\n".join(dict.fromkeys(lines)))
 

@@ -16,7 +16,7 @@ from dltools.cfgutils.config import Config
 from dltools.data.collate import collate as default_collate
 from dltools.data.fetch import Fetch, Job, Source
 from dltools.data.pools import Pool
-from dltools.data.samplers.base import SamplerCfg
+from dltools.data.samplers.base import IndexSampler, SamplerCfg
 from dltools.data.samplers.shuffle import ShuffleSamplerCfg
 from dltools.errors import ConfigError, DltoolsError
 
@@ -105,13 +105,13 @@ class Loader:
         world: int | None = None,
         **fields: Unpack[LoaderFields],
     ) -> None:
-        self.cfg = LoaderCfg(**fields)
+        self.cfg: LoaderCfg = LoaderCfg(**fields)
         self.dataset = source
-        self.rank = dist.rank() if rank is None else rank
-        self.world = dist.world() if world is None else world
+        self.rank: int = dist.rank() if rank is None else rank
+        self.world: int = dist.world() if world is None else world
         if not 0 <= self.rank < self.world:
             raise ConfigError(f"rank {self.rank} of {self.world}", expected="0 <= rank < world")
-        self.sampler = self.cfg.sampler.build(len(source), values)
+        self.sampler: IndexSampler[Any] = self.cfg.sampler.build(len(source), values)
         seeds_globals = self.cfg.workers == 0 or self.cfg.pool == "process"
         fetch = Fetch(source, transform, collate, self.cfg.seed, seeds_globals)
         self._pool = Pool(fetch, self.cfg.workers, self.cfg.pool, self.cfg.prefetch)

@@ -29,8 +29,10 @@ class Pool:
     """
 
     def __init__(self, task: Task, workers: int, kind: Literal["process", "thread"], prefetch: int) -> None:
-        self.task, self.workers, self.kind = task, workers, kind
-        self.depth = workers * max(prefetch, 1)
+        self.task: Task = task
+        self.workers: int = workers
+        self.kind: Literal["process", "thread"] = kind
+        self.depth: int = workers * max(prefetch, 1)
         self._executor: Executor | None = None
         self._ahead: deque[tuple[Any, Future[Any]]] = deque()
 

@@ -49,7 +49,7 @@ class Loss(Component[CfgT], nn.Module, ABC):
 
     def __init__(self, cfg: CfgT | None = None, /, **fields: Any) -> None:
         super().__init__(cfg, **fields)
-        self.meters = LossMeters(self.names())
+        self.meters: LossMeters = LossMeters(self.names())
         self._parts: dict[str, Tensor] = {}
 
     @abstractmethod

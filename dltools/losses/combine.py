@@ -61,7 +61,7 @@ class Combine(Loss[CombineCfg]):
     schedule_step: Tensor
 
     def setup(self) -> None:
-        self.terms = nn.ModuleDict({name: build(cfg) for name, cfg in self.cfg.terms.items()})
+        self.terms: nn.ModuleDict = nn.ModuleDict({name: build(cfg) for name, cfg in self.cfg.terms.items()})
         self.schedules: dict[str, Weight[Any]] = {
             name: build(weight) for name, weight in self.cfg.weights.items() if isinstance(weight, WeightCfg)
         }

@@ -24,8 +24,8 @@ class LossMeters(Meters):
     """
 
     def __init__(self, names: tuple[str, ...]) -> None:
-        self.names = ("loss", "bad_targets", *names)
-        self.states = States({"rows": Sum(len(self.names), 3, dtype=torch.float64)})
+        self.names: tuple[str, ...] = ("loss", "bad_targets", *names)
+        self.states: States = States({"rows": Sum(len(self.names), 3, dtype=torch.float64)})
 
     def __getitem__(self, name: str) -> Meter:
         mean = Mean()

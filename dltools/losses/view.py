@@ -33,7 +33,10 @@ class View:
     """A prediction and its target; losses that read them in the same way share one pass."""
 
     def __init__(self, pred: Any, target: Any, mask: MaybeTensor = None, weight_map: MaybeTensor = None) -> None:
-        self.pred, self.target, self.mask, self.weight_map = pred, target, mask, weight_map
+        self.pred: Any = pred
+        self.target: Any = target
+        self.mask: MaybeTensor = mask
+        self.weight_map: MaybeTensor = weight_map
         self._passes: dict[tuple[str, str, int | None], OnePass] = {}
         self._batch: dict[tuple[str, str, int | None], OverlapCounts] = {}
         self._routes: dict[tuple[str, str], View] = {}

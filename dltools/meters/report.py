@@ -79,7 +79,9 @@ class Report(Mapping[str, float]):
         resample: Mapping[str, Resample] | None = None,
     ) -> None:
         self._values = dict(values)
-        self.n, self.invalid, self.higher = dict(n or {}), dict(invalid or {}), dict(higher or {})
+        self.n: dict[str, float] = dict(n or {})
+        self.invalid: dict[str, int] = dict(invalid or {})
+        self.higher: dict[str, bool | None] = dict(higher or {})
         self._per_class, self._data = dict(per_class or {}), dict(data or {})
         self._bounds, self._resample = dict(bounds or {}), dict(resample or {})
 

@@ -27,9 +27,9 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = ConvNormAct(channels, channels)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(channels)
+        self.first: ConvNormAct = ConvNormAct(channels, channels)
+        self.second: nn.Conv2d = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm: nn.BatchNorm2d = nn.BatchNorm2d(channels)
         nn.init.kaiming_normal_(self.second.weight, mode="fan_out", nonlinearity="relu")
         nn.init.zeros_(self.norm.weight)
 

@@ -29,7 +29,7 @@ class SmallCnn(Backbone):
         channels = (cfg.width, 2 * cfg.width, 4 * cfg.width)
         self.features = Features(channels, (1, 2, 4))
         sources = (cfg.in_channels, *channels)
-        self.stages = nn.ModuleList(
+        self.stages: nn.ModuleList = nn.ModuleList(
             nn.Sequential(ConvNormAct(before, after, stride=1 if i == 0 else 2), ResidualBlock(after))
             for i, (before, after) in enumerate(zip(sources, channels, strict=False))
         )

@@ -26,7 +26,7 @@ class LinearHead(nn.Module):
     def __init__(self, cfg: LinearHeadCfg, features: Features) -> None:
         super().__init__()
         self.cfg = cfg
-        self.linear = nn.Linear(features.channels[-1], cfg.num_outputs)
+        self.linear: nn.Linear = nn.Linear(features.channels[-1], cfg.num_outputs)
 
     def forward(self, maps: Maps) -> Tensor:
         """Logits of the coarsest map."""
