@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from dltools import cfgutils as cfgutils
+    from dltools import checkpoints as checkpoints
     from dltools import data as data
     from dltools import dist as dist
     from dltools import errors as errors

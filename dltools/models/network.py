@@ -36,7 +36,9 @@ class Network(nn.Module):
         super().__init__()
         self.cfg = cfg
         self.backbone: Backbone = build(cfg.backbone)
-        self.heads: nn.ModuleDict = nn.ModuleDict({name: build(head, self.backbone.features) for name, head in cfg.heads.items()})
+        self.heads: nn.ModuleDict = nn.ModuleDict(
+            {name: build(head, self.backbone.features) for name, head in cfg.heads.items()}
+        )
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Images (N, C, H, W) to outputs by head."""
