@@ -18,7 +18,7 @@ from dltools.rng import Key
 
 T_co = TypeVar("T_co", covariant=True)
 CfgT = TypeVar("CfgT", bound="AugCfg[Any]")
-JSON: TypeAlias = "None | bool | int | float | str | list[JSON] | dict[str, JSON]"
+JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 
 
 class Sample(TypedDict, total=False):
@@ -76,7 +76,8 @@ class Plan:
 
     @property
     def matrix(self) -> NDArray[np.float64]:
-        """(3, 3), from pixel edges of the input to those of the output; its inverse takes predictions back. Children act in order."""
+        """(3, 3), from pixel edges of the input to those of the output; its inverse takes predictions back. Children
+        act in order."""
         own = np.array(self.args.get("matrix", np.eye(3)), dtype=np.float64)
         for child in self.children:
             own = child.matrix @ own
@@ -107,7 +108,8 @@ class Aug(Component[CfgT], ABC):
 
     @abstractmethod
     def plan(self, sample: Sample, *, key: Key, source: Samples | None = None) -> Plan:
-        """Draw everything random for this sample; ``source``: where partners come from, for augmentations that mix samples."""
+        """Draw everything random for this sample; ``source``: where partners come from, for augmentations that mix
+        samples."""
 
     @abstractmethod
     def apply(self, sample: Sample, plan: Plan, *, source: Samples | None = None) -> Sample:

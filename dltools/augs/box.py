@@ -19,7 +19,8 @@ class BoxPolicy(Record):
     """What happens to boxes that are wrong, or that leave the canvas."""
 
     on_invalid: Literal["clip", "drop", "raise"] = "clip"
-    """A box that is not finite, inverted, without area or past the canvas: cut to the canvas (dropped if nothing is left), dropped, or an error."""
+    """A box that is not finite, inverted, without area or past the canvas: cut to the canvas (dropped if nothing is
+    left), dropped, or an error."""
     min_area: NonNegative = 1.0
     """Square pixels that must be left on the canvas."""
     min_visibility: Unit = 0.1

@@ -18,17 +18,20 @@ RGB = np.linalg.inv(YIQ)
 
 
 def color_matrix(saturation: float, hue: float) -> NDArray[np.float64]:
-    """(3, 3) on RGB: colours turned about the grey axis by ``hue`` (1: full circle), their distance from grey times ``saturation``.
+    """(3, 3) on RGB: colours turned about the grey axis by ``hue`` (1: full circle), their distance from grey times
+    ``saturation``.
 
     >>> color_matrix(0.0, 0.0).round(3)[0].tolist()
     [0.299, 0.587, 0.114]
     """
     cos, sin = math.cos(2 * math.pi * hue) * saturation, math.sin(2 * math.pi * hue) * saturation
-    return RGB @ np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]]) @ YIQ
+    matrix: NDArray[np.float64] = RGB @ np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]]) @ YIQ
+    return matrix
 
 
 def curve(image: NDArray[Any], gain: float, offset: float, gamma: float, bits: int) -> NDArray[Any]:
-    """``((x - 1/2) gain + 1/2 + offset) ** gamma`` of each value in 0..1, cut to so many bits; uint8 goes through a table of 256.
+    """``((x - 1/2) gain + 1/2 + offset) ** gamma`` of each value in 0..1, cut to so many bits; uint8 goes through a
+    table of 256.
 
     >>> curve(np.array([[0, 100, 255]], np.uint8), gain=1.0, offset=0.2, gamma=1.0, bits=8).tolist()
     [[51, 151, 255]]

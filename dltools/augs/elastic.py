@@ -19,7 +19,8 @@ NODES = 6
 
 @dataclass(frozen=True)
 class Field:
-    """A displacement of a canvas: pixel p shows what stood at p + shift(p); each grid point draws a shift of up to ``pixels`` along x and y.
+    """A displacement of a canvas: pixel p shows what stood at p + shift(p); each grid point draws a shift of up to
+    ``pixels`` along x and y.
 
     ``pixels`` is held to 1/20 of the canvas's shorter side, at which nothing folds over.
     """
@@ -39,7 +40,8 @@ class Field:
         return shift
 
     def undo(self, points: NDArray[np.float64], size: Size) -> NDArray[np.float64]:
-        """Where points (N, 2) of the undisplaced canvas are seen after the displacement: q with q + shift(q) = p, by fixed-point iteration."""
+        """Where points (N, 2) of the undisplaced canvas are seen after the displacement: q with q + shift(q) = p, by
+        fixed-point iteration."""
         cv2 = opencv()
         if not len(points):
             return points

@@ -56,7 +56,8 @@ class GeometryCfg(Record):
 
 
 def draw_matrix(cfg: GeometryCfg, size: Size, canvas: Size, fit: Fit, draws: Sequence[float]) -> list[list[float]]:
-    """From pixel edges of an image to those of a canvas, (3, 3): mirrored and turned, cut, fitted, then jittered and tilted.
+    """From pixel edges of an image to those of a canvas, (3, 3): mirrored and turned, cut, fitted, then jittered and
+    tilted.
 
     ``cfg`` has every number; ``draws``: ``DRAWS`` numbers in 0..1.
     """

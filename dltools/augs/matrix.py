@@ -47,7 +47,8 @@ def turned(size: Size, quarters: int) -> tuple[Affine, Size]:
 
 
 def fitted(crop: tuple[float, float, float, float], size: Size, fit: Fit) -> Affine:
-    """Takes a rectangle (x, y, width, height) to a canvas: stretched over it, covering it, or whole inside it, centred to whole pixels."""
+    """Takes a rectangle (x, y, width, height) to a canvas: stretched over it, covering it, or whole inside it, centred
+    to whole pixels."""
     x, y, width, height = crop
     sx, sy = size[1] / width, size[0] / height
     if fit != "stretch":
@@ -59,7 +60,8 @@ def fitted(crop: tuple[float, float, float, float], size: Size, fit: Fit) -> Aff
 def jittered(
     size: Size, rotate: float, scale: float, shear: tuple[float, float], translate: tuple[float, float]
 ) -> Affine:
-    """About the centre of a canvas: scaled, sheared along x and y, turned (degrees), then moved (shares of the canvas)."""
+    """About the centre of a canvas: scaled, sheared along x and y, turned (degrees), then moved (shares of the
+    canvas)."""
     cos, sin = math.cos(math.radians(rotate)) * scale, math.sin(math.radians(rotate)) * scale
     tan_x, tan_y = math.tan(math.radians(shear[0])), math.tan(math.radians(shear[1]))
     a, b, d, e = cos - sin * tan_y, cos * tan_x - sin, sin + cos * tan_y, sin * tan_x + cos
@@ -68,7 +70,8 @@ def jittered(
 
 
 def tilted(size: Size, shifts: Sequence[float]) -> NDArray[np.float64]:
-    """(3, 3): the perspective that moves the four corners of a canvas by shares of it, x and y for each corner in turn."""
+    """(3, 3): the perspective that moves the four corners of a canvas by shares of it, x and y for each corner in
+    turn."""
     corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], dtype=np.float64)
     goals = corners + np.reshape(shifts, (4, 2))
     rows = [
@@ -78,4 +81,5 @@ def tilted(size: Size, shifts: Sequence[float]) -> NDArray[np.float64]:
     ]
     unit = np.append(np.linalg.solve(np.array(rows), goals.reshape(-1)), 1.0).reshape(3, 3)
     canvas = np.diag([float(size[1]), float(size[0]), 1.0])
-    return canvas @ unit @ np.linalg.inv(canvas)
+    matrix: NDArray[np.float64] = canvas @ unit @ np.linalg.inv(canvas)
+    return matrix

@@ -33,19 +33,22 @@ def warp(
     per_object: Sequence[str] = (),
     field: Field | None = None,
 ) -> Sample:
-    """A sample on a new canvas ``size`` (H, W), under a matrix (3, 3) that acts on pixel edges; image, masks, boxes and keypoints move alike.
+    """A sample on a new canvas ``size`` (H, W), under a matrix (3, 3) that acts on pixel edges; image, masks, boxes and
+    keypoints move alike.
 
-    Images are interpolated linearly, masks take the nearest pixel; flips, quarter turns and cuts at whole pixels are exact. ``box``: which boxes
-    stay; with a box go its row of labels, masks, keypoints and of every key in ``per_object``. ``flip_pairs``: rows of keypoints that change
-    places in a mirror image (left and right hand). ``border``: 0 (a mask: ``mask_fill``) or the image mirrored at its edge. ``field``: a smooth
-    displacement on top. A keypoint off the canvas gets visibility 0 if it has one.
+    Images are interpolated linearly, masks take the nearest pixel; flips, quarter turns and cuts at whole pixels are
+    exact. ``box``: which boxes stay; with a box go its row of labels, masks, keypoints and of every key in
+    ``per_object``. ``flip_pairs``: rows of keypoints that change places in a mirror image (left and right hand).
+    ``border``: 0 (a mask: ``mask_fill``) or the image mirrored at its edge. ``field``: a smooth displacement on top. A
+    keypoint off the canvas gets visibility 0 if it has one.
 
     >>> boxes = np.array([[10.0, 20.0, 30.0, 40.0]])
     >>> mirror = np.array([[-1.0, 0.0, 100.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     >>> warp({"boxes": boxes}, mirror, (100, 100))["boxes"].tolist()
     [[70.0, 20.0, 90.0, 40.0]]
 
-    Raises ShapeError for arrays that do not fit together, ConfigError for a ``mask_fill`` that the mask's dtype cannot hold.
+    Raises ShapeError for arrays that do not fit together, ConfigError for a ``mask_fill`` that the mask's dtype cannot
+    hold.
     """
     move = _Move(np.asarray(matrix, dtype=np.float64), size, border, field)
     old = sample_size(sample)
@@ -71,14 +74,13 @@ def warp(
 
 
 def sample_size(sample: Mapping[str, Any]) -> Size | None:
-    """(H, W) of a sample's image and masks; None if it has neither. Raises ShapeError if they differ."""
-    sizes = {name: np.shape(sample[name])[:2] for name in ("image", "mask") if name in sample}
-    if "masks" in sample:
-        sizes["masks"] = np.shape(sample["masks"])[1:]
-    found = {size for size in sizes.values() if 0 not in size or "image" in sizes}
-    if len(found) > 1:
-        raise ShapeError(f"sizes differ: {sizes}", expected="image, mask and masks of one height and width")
-    return next(iter(found), None)
+    """(H, W) of a sample's image and masks; None if it has none of them. Raises ShapeError if they differ."""
+    sizes = [sample[name].shape[:2] for name in ("image", "mask") if name in sample]
+    if "masks" in sample and len(sample["masks"]):
+        sizes.append(sample["masks"].shape[1:])
+    if any(size != sizes[0] for size in sizes):
+        raise ShapeError(f"sizes (H, W) differ: {sizes}", expected="image, mask and masks of one height and width")
+    return sizes[0] if sizes else None
 
 
 @dataclass(frozen=True)

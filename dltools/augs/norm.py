@@ -12,7 +12,8 @@ from dltools.errors import ConfigError, ShapeError
 
 
 class Norm(Record):
-    """(image - mean) / std per channel, in shares of full scale: 255 for uint8, 1 for float32. One number stands for all channels."""
+    """(image - mean) / std per channel, in shares of full scale: 255 for uint8, 1 for float32. One number stands for
+    all channels."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]

@@ -25,9 +25,11 @@ DRAWS = 28
 
 
 class PixelCfg(Record):
-    """How far pixel values are changed, each op for half of the images. Ranges are symmetric; None is the strength's own number.
+    """How far pixel values are changed, each op for half of the images. Ranges are symmetric; None is the strength's
+    own number.
 
-    Values are shares of full scale: 255 for uint8, 1 for float32 images, which are expected in 0..1 and clipped to it by these ops.
+    Values are shares of full scale: 255 for uint8, 1 for float32 images, which are expected in 0..1 and clipped to it
+    by these ops.
     """
 
     brightness: Unit | None = None
@@ -62,8 +64,8 @@ class PixelCfg(Record):
 def draw_pixels(cfg: PixelCfg, size: Size, color: bool, draws: Sequence[float], key: Key) -> dict[str, JSON]:
     """What happens to one image: only the ops that do something, with their numbers.
 
-    ``cfg`` has every number; ``size``: of the canvas (H, W); ``color``: it has 3 channels; ``draws``: ``DRAWS`` numbers in 0..1;
-    ``key``: of the noise.
+    ``cfg`` has every number; ``size``: of the canvas (H, W); ``color``: it has 3 channels; ``draws``: ``DRAWS`` numbers
+    in 0..1; ``key``: of the noise.
     """
     on = [u < 0.5 for u in draws[:9]]
     u = draws[9:]
@@ -94,7 +96,8 @@ def draw_pixels(cfg: PixelCfg, size: Size, color: bool, draws: Sequence[float], 
 
 
 def _rectangle(area: float, size: Size, draws: Sequence[float]) -> list[JSON]:
-    """x1 y1 x2 y2 of a rectangle that covers a share of a canvas, up to three times as wide or high as the canvas is."""
+    """x1 y1 x2 y2 of a rectangle that covers a share of a canvas, up to three times as wide or high as the canvas
+    is."""
     area = max(area, 1e-6)
     shape = min(max(3 ** (2 * draws[0] - 1), area), 1 / area)
     width, height = (
@@ -126,9 +129,11 @@ def change_pixels(image: Array, plan: Mapping[str, Any]) -> Array:
 
 def _noisy(image: Array, std: float, key: Key) -> Array:
     noise = key.numpy().standard_normal(image.shape, dtype=np.float32)
-    if image.dtype == np.uint8:
-        return np.clip(np.rint(image + noise * np.float32(255 * std)), 0, 255).astype(np.uint8)
-    return np.clip(image + noise * np.float32(std), 0, 1)
+    full = 255 if image.dtype == np.uint8 else 1
+    noise *= np.float32(std * full)
+    noise += image
+    np.clip(noise, 0, full, out=noise)
+    return np.rint(noise).astype(np.uint8) if full == 255 else noise
 
 
 def _recompressed(image: Array, quality: int) -> Array:

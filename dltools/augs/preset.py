@@ -1,4 +1,5 @@
-"""Presets: the augmentations of a task at a strength, made of one matrix, one interpolation and one pass over the values."""
+"""Presets: the augmentations of a task at a strength, made of one matrix, one interpolation and one pass over the
+values."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from annotated_types import Gt
 
 from dltools.augs.base import JSON, Aug, AugCfg, Plan, Sample, Samples
 from dltools.augs.box import BoxPolicy
+from dltools.augs.draws import uniforms
 from dltools.augs.elastic import Field
 from dltools.augs.geometry import DRAWS as MATRIX_DRAWS
 from dltools.augs.geometry import GeometryCfg, draw_matrix
@@ -54,7 +56,8 @@ class PresetCfg(AugCfg["Preset"]):
 
 
 class Preset(Aug[PresetCfg]):
-    """Crop, mirror, turn, scale, shear, shift, tilt as one matrix and one interpolation; then brightness to dropout; then normalisation.
+    """Crop, mirror, turn, scale, shear, shift, tilt as one matrix and one interpolation; then brightness to dropout;
+    then normalisation.
 
     ``geometry`` and ``pixel`` hold the numbers in force: the config's, and the strength's where it has None.
 
@@ -89,14 +92,13 @@ class Preset(Aug[PresetCfg]):
         border = GeometryCfg(border=self.geometry.border, mask_fill=self.geometry.mask_fill)
         return Preset(self.cfg.replace(strength="none", geometry=border, pixel=PixelCfg()))
 
-    def plan(self, sample: Sample, *, key: Key, source: Samples | None = None) -> Plan:  # noqa: ARG002
+    def plan(self, sample: Sample, *, key: Key, source: Samples | None = None) -> Plan:
         """Draw the matrix and the changes of values."""
         size = sample_size(sample)
         if size is None or "image" not in sample:
             raise ShapeError(f"a sample with {sorted(sample)}", expected="an image")
-        draws = [0.5] * (MATRIX_DRAWS + PIXEL_DRAWS)
-        if self._moves or self._changes:
-            draws = key.numpy().random(MATRIX_DRAWS + PIXEL_DRAWS).tolist()
+        num_draws = MATRIX_DRAWS + (PIXEL_DRAWS if self._changes else 0)
+        draws = uniforms(key, num_draws) if self._moves or self._changes else [0.5] * num_draws
         canvas = self.cfg.size
         matrix = draw_matrix(self.geometry, size, canvas, self._fit, draws[:MATRIX_DRAWS])
         args: dict[str, Any] = {"matrix": matrix}
@@ -108,7 +110,7 @@ class Preset(Aug[PresetCfg]):
             args["pixel"] = pixel
         return Plan("preset", args)
 
-    def apply(self, sample: Sample, plan: Plan, *, source: Samples | None = None) -> Sample:  # noqa: ARG002
+    def apply(self, sample: Sample, plan: Plan, *, source: Samples | None = None) -> Sample:
         """Move the sample, change its values, normalise."""
         args: dict[str, Any] = dict(plan.args)
         elastic = args.get("elastic")
@@ -123,6 +125,7 @@ class Preset(Aug[PresetCfg]):
             per_object=self.cfg.per_object,
             field=Field(Key.from_hex(elastic["key"]), elastic["pixels"]) if elastic else None,
         )
-        image = change_pixels(out["image"], args.get("pixel", {}))
-        out["image"] = normalized(image, self.cfg.normalize) if self.cfg.normalize else image
+        if "image" in out:
+            image = change_pixels(out["image"], args.get("pixel", {}))
+            out["image"] = normalized(image, self.cfg.normalize) if self.cfg.normalize else image
         return out

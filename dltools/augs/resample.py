@@ -39,12 +39,12 @@ def resample(
 ) -> Array:
     """An array (H, W[, C]) on a new canvas; always a new array of the same dtype.
 
-    ``matrix`` (3, 3) goes from pixel edges of the array to those of the canvas. ``smooth``: linear interpolation (images), else nearest
-    (masks). ``shift`` (H, W, 2): the canvas pixel p shows what the matrix puts at p + shift[p].
+    ``matrix`` (3, 3) goes from pixel edges of the array to those of the canvas. ``smooth``: linear interpolation
+    (images), else nearest (masks). ``shift`` (H, W, 2): the canvas pixel p shows what the matrix puts at p + shift[p].
     """
     rows = matrix.tolist()
     if shift is None and _is_lattice(rows):
-        cut = _sliced(array, rows, size, fill)
+        cut = _sliced(array, rows, size)
         if cut is not None:
             return cut
     if array.dtype in _STAND_INS:
@@ -71,7 +71,7 @@ def _is_lattice(rows: list[list[float]]) -> bool:
     return last == [0, 0, 1] and turn in ((1, 0, 0, 1), (0, 1, 1, 0)) and c.is_integer() and f.is_integer()
 
 
-def _sliced(array: Array, rows: list[list[float]], size: Size, fill: int) -> Array | None:
+def _sliced(array: Array, rows: list[list[float]], size: Size) -> Array | None:
     """The canvas by slicing; None if the canvas shows more than the array and needs a border."""
     (a, b, c), (d, e, f), _ = rows
     if a == 0:  # transposed: x' depends on y
@@ -90,11 +90,13 @@ def _interpolated(
 ) -> Array:
     cv2 = opencv()
     height, width = array.shape[:2]
-    if smooth and shift is None and _is_resize(matrix, (height, width), size):
+    stretch = [[size[1] / width, 0.0, 0.0], [0.0, size[0] / height, 0.0], [0.0, 0.0, 1.0]]
+    if smooth and shift is None and matrix.tolist() == stretch:
         area = 2 * size[0] <= height and 2 * size[1] <= width
         out = cv2.resize(array, size[::-1], interpolation=cv2.INTER_AREA if area else cv2.INTER_LINEAR)
         return np.asarray(out).reshape(*size, *array.shape[2:])
-    if smooth and (factor := int(abs(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]) ** -0.5)) > 1:
+    (a, b, _), (d, e, _), last = matrix.tolist()
+    if smooth and (factor := int(abs(a * e - b * d) ** -0.5)) > 1:
         # linear interpolation looks at 2 x 2 pixels only: average first what shrinks to less
         small = max(width // factor, 1), max(height // factor, 1)
         array = cv2.resize(array, small, interpolation=cv2.INTER_AREA).reshape(*small[::-1], *array.shape[2:])
@@ -109,20 +111,26 @@ def _interpolated(
         xy = np.indices(size, dtype=np.float32)[::-1] + shift.transpose(2, 0, 1)
         maps = cv2.perspectiveTransform(np.ascontiguousarray(xy.transpose(1, 2, 0)), np.linalg.inv(centred))
         out = cv2.remap(array, maps, None, how, **options)
-    elif matrix[2].tolist() == [0, 0, 1]:
+    elif last == [0, 0, 1]:
         out = cv2.warpAffine(array, centred[:2], size[::-1], flags=how, **options)
     else:
         out = cv2.warpPerspective(array, centred, size[::-1], flags=how, **options)
     return np.asarray(out).reshape(*size, *array.shape[2:])
 
 
-def _is_resize(matrix: Array, old: Size, new: Size) -> bool:
-    return np.array_equal(matrix, np.diag([new[1] / old[1], new[0] / old[0], 1.0]))
-
-
 def _on_centres(matrix: Array) -> Array:
     """The matrix for coordinates that count pixel centres, as OpenCV's do: half a pixel less than edges."""
-    out = matrix.copy()
-    out[:, 2] += 0.5 * (matrix[:, 0] + matrix[:, 1])
-    out[:2] -= 0.5 * out[2]
-    return out
+    (a, b, c), (d, e, f), (g, h, i) = matrix.tolist()
+    z = i + 0.5 * (g + h)
+    centred = (
+        a - 0.5 * g,
+        b - 0.5 * h,
+        c + 0.5 * (a + b - z),
+        d - 0.5 * g,
+        e - 0.5 * h,
+        f + 0.5 * (d + e - z),
+        g,
+        h,
+        z,
+    )
+    return np.array(centred).reshape(3, 3)

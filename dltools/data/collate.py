@@ -17,11 +17,12 @@ RAGGED = ("boxes", "labels", "masks", "keypoints")
 
 
 def collate(samples: Sequence[Any]) -> Any:
-    """Join samples: mappings by key, tuples and lists by place, arrays, tensors and numbers stacked; all else becomes a list.
+    """Join samples: mappings by key, tuples and lists by place, arrays, tensors and numbers stacked; all else becomes a
+    list.
 
-    ``image`` (H, W, C) becomes (N, C, H, W) in torch's channels_last memory format, without a copy; (H, W) becomes (N, 1, H, W).
-    Integers become int64, floats float32; arrays keep their dtype. What belongs to objects (``boxes``, ``labels``, ``masks``, ``keypoints``)
-    stays a list with one tensor per sample.
+    ``image`` (H, W, C) becomes (N, C, H, W) in torch's channels_last memory format, without a copy; (H, W) becomes (N,
+    1, H, W). Integers become int64, floats float32; arrays keep their dtype. What belongs to objects (``boxes``,
+    ``labels``, ``masks``, ``keypoints``) stays a list with one tensor per sample.
 
     >>> batch = collate([{"image": np.zeros((8, 8, 1), np.float32), "label": 3}] * 2)
     >>> batch["image"].shape, batch["label"]

@@ -40,7 +40,8 @@ class ArrayDataset:
 def digits(part: Literal["train", "test", "all"] = "all") -> ArrayDataset:
     """The 1797 handwritten digits of scikit-learn, ``image`` (8, 8, 1) float32 in 0..1 and ``label`` int.
 
-    ``train`` is the first half (898) and ``test`` the second (899), the unshuffled split of scikit-learn's own example: other people wrote it.
+    ``train`` is the first half (898) and ``test`` the second (899), the unshuffled split of scikit-learn's own example:
+    other people wrote it.
 
     >>> len(digits("train")), len(digits("test")), digits("test")[0]["label"]
     (898, 899, 8)
@@ -52,7 +53,7 @@ def digits(part: Literal["train", "test", "all"] = "all") -> ArrayDataset:
     except ImportError as error:
         raise MissingExtraError("scikit-learn", "data") from error
 
-    raw = load_digits()
+    raw: Any = load_digits()
     half = len(raw.target) // 2
     rows = {"train": slice(0, half), "test": slice(half, None), "all": slice(None)}[part]
     images = (raw.images[rows, :, :, None] / 16).astype(np.float32)

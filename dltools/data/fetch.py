@@ -46,7 +46,8 @@ class Fetch:
     collate: Callable[[Sequence[Any]], Any]
     seed: int
     seeds_globals: bool
-    """Whether ``random``, ``numpy.random`` and torch's CPU generator are seeded per sample; threads share them, so not there."""
+    """Whether ``random``, ``numpy.random`` and torch's CPU generator are seeded per sample; threads share them, so not
+    there."""
     extras: tuple[str, ...] = field(init=False)
     """Which of ``key`` and ``source`` the transform takes."""
 

@@ -31,13 +31,15 @@ class LoaderCfg(Config["Loader"]):
     sampler: SamplerCfg[Any] = ShuffleSamplerCfg()
     """The order of the samples."""
     last: Literal["pad", "drop", "ragged"] = "pad"
-    """End of an epoch: even the ranks out with its first samples; drop what fills no batch on every rank; let ranks differ by a sample."""
+    """End of an epoch: even the ranks out with its first samples; drop what fills no batch on every rank; let ranks
+    differ by a sample."""
     seed: int = 0
     """Order and augmentations derive from it."""
     workers: NonNegativeInt = 0
     """Processes or threads that make batches; 0: the calling one."""
     pool: Literal["process", "thread"] = "process"
-    """Threads suit transforms that release the GIL; they leave the global generators alone, so randomness must come from ``key``."""
+    """Threads suit transforms that release the GIL; they leave the global generators alone, so randomness must come
+    from ``key``."""
     prefetch: PositiveInt = 2
     """Batches made ahead per worker."""
     pin: bool = False
@@ -77,21 +79,22 @@ class LoaderFields(TypedDict, total=False):
 class Loader:
     """Iterates over batches of a source; a batch is a pure function of (seed, epoch, position).
 
-    ``transform(sample)`` gets ``key=`` (and ``source=``) if it has such a parameter: the sample's own key, from which all its randomness should
-    come. ``random``, ``numpy.random`` and torch's CPU generator are seeded per sample too (not in threads) and restored after each batch.
-    ``values``: one number per sample for samplers that need it. ``rank`` and ``world``: those of ``torch.distributed`` by default; a global
-    batch is ``world * batch_size`` consecutive positions of the sampler's order, of which rank r takes every world-th from r.
+    ``transform(sample)`` gets ``key=`` (and ``source=``) if it has such a parameter: the sample's own key, from which
+    all its randomness should come. ``random``, ``numpy.random`` and torch's CPU generator are seeded per sample too
+    (not in threads) and restored after each batch. ``values``: one number per sample for samplers that need it.
+    ``rank`` and ``world``: those of ``torch.distributed`` by default; a global batch is ``world * batch_size``
+    consecutive positions of the sampler's order, of which rank r takes every world-th from r.
 
-    ``iter()`` goes on from ``state_dict()``'s position, which counts batches handed out, not those prefetched; after a pass abandoned by
-    ``break`` the next one starts the next epoch.
+    ``iter()`` goes on from ``state_dict()``'s position, which counts batches handed out, not those prefetched; after a
+    pass abandoned by ``break`` the next one starts the next epoch.
 
     >>> from dltools.data.samplers.sequential import SequentialSamplerCfg
     >>> loader = Loader([10, 11, 12, 13, 14], batch_size=2, sampler=SequentialSamplerCfg())
     >>> [batch.tolist() for batch in loader], loader.state_dict()
     ([[10, 11], [12, 13], [14]], {'seed': 0, 'epoch': 1, 'consumed': 0})
 
-    What source or transform raises is raised at its batch, of the same class, with id, epoch and position as a note; ``iter()`` then tries
-    that batch again. A worker that is killed is a DltoolsError.
+    What source or transform raises is raised at its batch, of the same class, with id, epoch and position as a note;
+    ``iter()`` then tries that batch again. A worker that is killed is a DltoolsError.
     """
 
     def __init__(
@@ -135,7 +138,8 @@ class Loader:
     def load_state_dict(self, state: Mapping[str, int]) -> None:
         """Go to a position; ``iter()`` continues from it.
 
-        Raises ConfigError for a state of another seed, with other keys, or with a position that no epoch of this loader has.
+        Raises ConfigError for a state of another seed, with other keys, or with a position that no epoch of this loader
+        has.
         """
         if set(state) != {"seed", "epoch", "consumed"}:
             raise ConfigError(f"a loader's state has keys {sorted(state)}", expected="seed, epoch, consumed")
@@ -207,7 +211,8 @@ class Loader:
         return range(consumed, num_samples - (self.rank if self.cfg.last == "ragged" else 0), self._step)
 
     def _job(self, epoch: int, start: int) -> Job:
-        """This rank's part of the global batch at a position; past the end stand the epoch's first samples, under positions of their own."""
+        """This rank's part of the global batch at a position; past the end stand the epoch's first samples, under
+        positions of their own."""
         num_samples = self.sampler.num_samples
         stop = min(start + self._step, num_samples)
         ids = self.sampler.ids(self.cfg.seed, epoch, start, stop)

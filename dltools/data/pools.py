@@ -37,7 +37,8 @@ class Pool:
         self._ahead: deque[tuple[Any, Future[Any]]] = deque()
 
     def map(self, jobs: Iterable[J]) -> Iterator[tuple[J, Any]]:
-        """Each job with its result, in order, up to ``depth`` jobs ahead. What a task raises is raised here, at its place.
+        """Each job with its result, in order, up to ``depth`` jobs ahead. What a task raises is raised here, at its
+        place.
 
         Raises DltoolsError if a worker process dies; the next ``map`` starts new ones.
         """
@@ -86,7 +87,8 @@ class Pool:
         )
 
     def _cancel(self) -> None:
-        """Let go of batches nobody will ask for; wait for those being made, because a worker must live until its tensors are received."""
+        """Let go of batches nobody will ask for; wait for those being made, because a worker must live until its
+        tensors are received."""
         wait([future for _, future in self._ahead if not future.cancel()])
         self._ahead.clear()
 

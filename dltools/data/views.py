@@ -40,16 +40,18 @@ class SubsetView:
 def split(
     n: int, fractions: Sequence[float], *, seed: int, labels: ArrayLike | None = None, groups: ArrayLike | None = None
 ) -> list[NDArray[np.int64]]:
-    """Disjoint parts of 0 .. n - 1 in random order, of about ``fraction * n`` samples each; fractions that sum to 1 leave none out.
+    """Disjoint parts of 0 .. n - 1 in random order, of about ``fraction * n`` samples each; fractions that sum to 1
+    leave none out.
 
-    ``labels``: stratified, every class is divided in these proportions, up to one sample or two of rounding; the parts keep their sizes.
-    ``groups``: samples of one group stay together, so sizes hold only as well as the groups allow.
+    ``labels``: stratified, every class is divided in these proportions, up to one sample or two of rounding; the parts
+    keep their sizes. ``groups``: samples of one group stay together, so sizes hold only as well as the groups allow.
 
     >>> train, test = split(10, [0.8, 0.2], seed=0, labels=[0, 1] * 5)
     >>> len(train), sorted(i % 2 for i in test.tolist())
     (8, [0, 1])
 
-    Raises ConfigError for negative fractions, a sum above 1, ``labels`` or ``groups`` of another length, or both of them.
+    Raises ConfigError for negative fractions, a sum above 1, ``labels`` or ``groups`` of another length, or both of
+    them.
     """
     shares = np.asarray(fractions, dtype=np.float64)
     if not (shares >= 0).all() or shares.sum() > 1 + 1e-9:

@@ -29,7 +29,8 @@ class SamplerCfg(Config[T_co]):
 
 
 class IndexSampler(ABC, Generic[CfgT]):
-    """Which sample stands at which position of an epoch. It keeps no state, so any process can read any part of any epoch.
+    """Which sample stands at which position of an epoch. It keeps no state, so any process can read any part of any
+    epoch.
 
     ``num_samples`` is the number of positions of an epoch, 0 if there are no samples.
     """
@@ -45,12 +46,14 @@ class IndexSampler(ABC, Generic[CfgT]):
 
     @abstractmethod
     def ids(self, seed: int, epoch: int, start: int, stop: int) -> Ids:
-        """Ids of the samples at positions ``start`` to ``stop - 1`` of an epoch: int64, O(stop - start) time and memory."""
+        """Ids of the samples at positions ``start`` to ``stop - 1`` of an epoch: int64, O(stop - start) time and
+        memory."""
 
     def chain(self, epoch: int, start: int, stop: int) -> tuple[Ids, Ids]:
         """Positions of an epoch on the endless chain of passes over all samples: (number of the pass, place in it).
 
-        Epoch e is window e of that chain, so with ``num_samples < n`` successive epochs still visit everything once before anything twice.
+        Epoch e is window e of that chain, so with ``num_samples < n`` successive epochs still visit everything once
+        before anything twice.
         """
         first = epoch * self.num_samples
         return np.divmod(np.arange(first + start, first + stop, dtype=np.int64), max(self.n, 1))

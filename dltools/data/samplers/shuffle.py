@@ -21,8 +21,8 @@ class ShuffleSamplerCfg(SamplerCfg["ShuffleSampler"]):
 class ShuffleSampler(IndexSampler[ShuffleSamplerCfg]):
     """A random permutation per pass, in O(1) memory: position 10^9 of epoch 7 costs the same as the first.
 
-    The permutation is a Feistel network over the cells of a table of about sqrt(n) x sqrt(n); a result past n - 1 is sent through again
-    (cycle walking; Black and Rogaway 2002), which keeps it a permutation of 0 .. n - 1.
+    The permutation is a Feistel network over the cells of a table of about sqrt(n) x sqrt(n); a result past n - 1 is
+    sent through again (cycle walking; Black and Rogaway 2002), which keeps it a permutation of 0 .. n - 1.
 
     >>> sampler = ShuffleSamplerCfg().build(5)
     >>> sorted(sampler.ids(seed=0, epoch=0, start=0, stop=5).tolist())
@@ -54,7 +54,8 @@ def permute(places: Ids, n: int, secret: int) -> Ids:
 
 
 def _feistel(x: NDArray[np.uint64], sides: NDArray[np.uint64], keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Row and column of a cell shift each other in turn; each shift can be undone, so the whole is a permutation of the cells."""
+    """Row and column of a cell shift each other in turn; each shift can be undone, so the whole is a permutation of the
+    cells."""
     width = sides[:1]
     halves = [x % width, x // width]
     for i, round_key in enumerate(keys):
