@@ -21,11 +21,6 @@ def is_plain_dtype(dtype: np.dtype[Any]) -> bool:
     return dtype.kind in PLAIN and NAMED.fullmatch(dtype.str) is not None
 
 
-def array_bytes(x: Any) -> bytes:
-    """The values of an array or scalar in C order, in their own byte order."""
-    return np.asarray(x).tobytes()
-
-
 def array_from(data: bytearray | memoryview, dtype: str, shape: list[int], where: str) -> NDArray[Any]:
     """The array whose memory these bytes are."""
     if not NAMED.fullmatch(dtype):

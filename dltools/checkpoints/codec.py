@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dltools.checkpoints.arrays import array_bytes, is_plain_dtype
+from dltools.checkpoints.arrays import is_plain_dtype
 from dltools.checkpoints.tensors import TAGS, raw_bytes
 from dltools.errors import CheckpointError
 
@@ -103,13 +103,13 @@ class Encoder:
             raise CheckpointError(f"{path}: tensor of {x.dtype}") from error
         return {"$": "tensor", "key": self._keep(data, path), "dtype": str(x.dtype)[6:], "shape": list(x.shape)}
 
-    def _array(self, x: Any, path: str) -> Any:
+    def _array(self, value: Any, path: str) -> Any:
+        x = np.asarray(value)
         if not is_plain_dtype(x.dtype):
-            raise CheckpointError(
-                f"{path}: {type(x).__name__} of {x.dtype}", expected="numbers, bools, str, bytes or times"
-            )
-        data = array_bytes(x)
-        if isinstance(x, np.generic):
+            kind = f"{type(value).__name__} of {x.dtype}"
+            raise CheckpointError(f"{path}: {kind}", expected="numbers, bools, str, bytes or times")
+        data = x.tobytes()
+        if isinstance(value, np.generic):
             return {"$": "scalar", "dtype": x.dtype.str, "hex": data.hex()}
         stored = torch.frombuffer(bytearray(data), dtype=torch.uint8) if data else torch.empty(0, dtype=torch.uint8)
         return {"$": "ndarray", "key": self._keep(stored, path), "dtype": x.dtype.str, "shape": list(x.shape)}
