@@ -1,0 +1,33 @@
+"""Optimizers, parameter groups and schedules."""
+
+from typing import TYPE_CHECKING
+
+from dltools._lazy import lazy
+
+if TYPE_CHECKING:
+    from dltools.optim import schedulers as schedulers
+    from dltools.optim import utils as utils
+    from dltools.optim.base import OptimCfg as OptimCfg
+    from dltools.optim.base import Params as Params
+    from dltools.optim.schedulers.base import Schedule as Schedule
+    from dltools.optim.schedulers.base import ScheduleCfg as ScheduleCfg
+    from dltools.optim.schedulers.curves import ConstantSchedule as ConstantSchedule
+    from dltools.optim.schedulers.curves import ConstantScheduleCfg as ConstantScheduleCfg
+    from dltools.optim.schedulers.curves import CosineSchedule as CosineSchedule
+    from dltools.optim.schedulers.curves import CosineScheduleCfg as CosineScheduleCfg
+    from dltools.optim.schedulers.curves import LinearSchedule as LinearSchedule
+    from dltools.optim.schedulers.curves import LinearScheduleCfg as LinearScheduleCfg
+    from dltools.optim.schedulers.cyclic import OneCycleSchedule as OneCycleSchedule
+    from dltools.optim.schedulers.cyclic import OneCycleScheduleCfg as OneCycleScheduleCfg
+    from dltools.optim.schedulers.scheduler import Scheduler as Scheduler
+    from dltools.optim.schedulers.scheduler import SchedulerCfg as SchedulerCfg
+    from dltools.optim.torch_optim import AdamWCfg as AdamWCfg
+    from dltools.optim.torch_optim import SGDCfg as SGDCfg
+    from dltools.optim.utils.groups import GroupRow as GroupRow
+    from dltools.optim.utils.groups import GroupRuleCfg as GroupRuleCfg
+    from dltools.optim.utils.groups import ParamGroups as ParamGroups
+    from dltools.optim.utils.groups import ParamGroupsCfg as ParamGroupsCfg
+    from dltools.optim.utils.groups import param_groups as param_groups
+    from dltools.optim.utils.roles import Role as Role
+else:
+    __getattr__, __dir__ = lazy(__name__)

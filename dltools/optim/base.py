@@ -1,0 +1,105 @@
+"""Optimizers: a family of configs that group the parameters of a model and build torch's optimizers."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from typing import Any, Literal, TypeAlias, TypeVar
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from dltools.cfgutils.annotations import Positive
+from dltools.cfgutils.config import Config
+from dltools.cfgutils.record import values
+from dltools.errors import ConfigError
+from dltools.optim.utils.groups import ParamGroups, ParamGroupsCfg, param_groups
+
+T_co = TypeVar("T_co", bound=Optimizer, covariant=True)
+Params: TypeAlias = nn.Module | ParamGroups | Iterable[nn.Parameter] | Iterable[dict[str, Any]]
+"""A module is grouped; all else goes to the optimizer as it is."""
+FUSED_DEVICES = frozenset({"cpu", "cuda", "mps", "xpu"})
+OURS = frozenset({"groups", "impl"})
+"""Fields that are no argument of the optimizer."""
+BASE = ("lr", "weight_decay")
+
+
+class OptimCfg(Config[T_co]):
+    """The family of optimizers: a config's other fields are the arguments of the class that it names.
+
+    The built optimizer keeps its configured base values (``initial_lr``, ``initial_weight_decay``) and its implementation when it loads
+    a state: a learning rate changed in the config takes effect on resuming.
+    """
+
+    lr: Positive
+    """Base learning rate."""
+    groups: ParamGroupsCfg = ParamGroupsCfg()
+    """How the parameters of a module are grouped."""
+    impl: Literal["auto", "fused", "foreach", "loop"] = "auto"
+    """How the update is computed; auto: fused where torch can."""
+
+    def build(self, params: Params) -> T_co:
+        """The optimizer of a module's parameters, or of given groups or parameters."""
+        make = self.product()
+        options = {name: value for name, value in values(self).items() if name not in OURS}
+        if isinstance(params, nn.Module):
+            sparse = any(getattr(module, "sparse", False) is True for module in params.modules())
+            decay = options.get("weight_decay", 0.0)
+            given: list[Any] = list(param_groups(params, lr=self.lr, weight_decay=decay, cfg=self.groups))
+        else:
+            sparse = False
+            given = [_listed(one) for one in params]
+        if not given:
+            raise ConfigError(f"{type(self).__name__} got no trainable parameter", hint="requires_grad_(True) on some")
+        can_fuse = not sparse and not options.get("differentiable") and all(map(_fusible, _tensors(given)))
+        optimizer = make(given, **options, **_implementation(self.impl, make, can_fuse))
+        for group in optimizer.param_groups:
+            for name in (name for name in BASE if name in group):
+                group[f"initial_{name}"] = group[name]
+        optimizer.register_load_state_dict_pre_hook(_keep_configured)
+        return optimizer
+
+
+def _listed(one: Any) -> Any:
+    if not isinstance(one, dict):
+        return one
+    params = one["params"]
+    return {**one, "params": [params] if isinstance(params, torch.Tensor) else list(params)}
+
+
+def _tensors(given: list[Any]) -> Iterable[Any]:
+    for one in given:
+        for param in one["params"] if isinstance(one, dict) else [one]:
+            yield param[1] if isinstance(param, tuple) else param
+
+
+def _fusible(param: Any) -> bool:
+    return isinstance(param, torch.Tensor) and param.device.type in FUSED_DEVICES and param.is_floating_point()
+
+
+def _implementation(impl: str, make: Any, can_fuse: bool) -> dict[str, bool]:
+    """The arguments by which the optimizer's class chooses its implementation."""
+    has = inspect.signature(make).parameters.keys() & {"fused", "foreach"}
+    if impl == "auto":
+        return {"fused": True} if "fused" in has and can_fuse else {}
+    if impl != "loop" and impl not in has:
+        raise ConfigError(f"impl is {impl!r}, which {make.__name__} does not have", hint="impl='auto'")
+    wanted = {"fused": impl == "fused", "foreach": impl == "foreach"}
+    return {name: on for name, on in wanted.items() if name in has and (on or impl == "loop")}
+
+
+def _keep_configured(optimizer: Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+    """The state to load, with base values and implementation as configured; current values keep their ratio to the base."""
+    groups = []
+    for own, loaded in zip(optimizer.param_groups, state["param_groups"], strict=False):
+        kept = {name: own[name] for name in ("fused", "foreach") if name in own}
+        for name in (name for name in BASE if f"initial_{name}" in own and name in loaded):
+            base, old = own[f"initial_{name}"], loaded.get(f"initial_{name}", loaded[name])
+            kept |= {f"initial_{name}": base, name: loaded[name] if old == base else _rescaled(loaded[name], base, old)}
+        groups.append({**loaded, **kept})
+    return {**state, "param_groups": [*groups, *state["param_groups"][len(groups) :]]}
+
+
+def _rescaled(value: Any, base: float, old: Any) -> Any:
+    return base if not old or value == old else value * (base / old)

@@ -1,0 +1,134 @@
+"""Scheduler: writes what schedules say into the groups of an optimizer."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+
+from dltools.cfgutils.config import Config
+from dltools.errors import ConfigError, did_you_mean
+from dltools.optim.schedulers.base import Schedule, ScheduleCfg
+
+
+class SchedulerCfg(Config["Scheduler"]):
+    """Schedules of the learning rate, the weight decay and the momentum."""
+
+    lr: ScheduleCfg[Any] | None = None
+    """Factor on each group's base learning rate."""
+    weight_decay: ScheduleCfg[Any] | None = None
+    """Factor on each group's base weight decay."""
+    momentum: ScheduleCfg[Any] | None = None
+    """The momentum itself, or ``betas[0]``."""
+    groups: Mapping[str, ScheduleCfg[Any]] = {}
+    """Learning-rate factors of single groups by name, in place of ``lr``."""
+
+    def build(self, optimizer: Optimizer, total_updates: int | None = None) -> Scheduler:
+        """A scheduler that has set the values of step 0."""
+        return Scheduler(self, optimizer, total_updates)
+
+
+class Scheduler:
+    """Keeps the values in an optimizer's groups at ``base value x f(step)``.
+
+    Nothing but the step is its state, so whatever is loaded first, optimizer or scheduler, the values are those of the step: after the
+    optimizer's ``load_state_dict`` they are written again. Base values are the groups' ``initial_lr`` and ``initial_weight_decay``;
+    where absent, the values found. A learning rate that is a tensor is filled in place. A group with ``freeze_steps`` gets
+    learning rate 0 until then.
+
+    >>> from dltools.optim.schedulers.curves import LinearScheduleCfg
+    >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.8)
+    >>> scheduler = SchedulerCfg(lr=LinearScheduleCfg(total_steps=4)).build(optimizer)
+    >>> scheduler.step()
+    >>> scheduler.get_last_lr(), scheduler.state_dict()
+    ([0.6000000000000001], {'step': 1})
+    """
+
+    def __init__(self, cfg: SchedulerCfg, optimizer: Optimizer, total_updates: int | None = None) -> None:
+        self.cfg, self.optimizer, self.last_epoch = cfg, optimizer, 0
+        known = {group["name"] for group in optimizer.param_groups if "name" in group}
+        for name in cfg.groups:
+            if name not in known:
+                raise ConfigError(f"no parameter group {name!r}", hint=did_you_mean(name, known))
+        if cfg.momentum is not None and not all({"momentum", "betas"} & group.keys() for group in optimizer.param_groups):
+            raise ConfigError(f"{type(optimizer).__name__} has no momentum", hint="leave momentum out")
+        self._lr = _built(cfg.lr, total_updates)
+        self._weight_decay = _built(cfg.weight_decay, total_updates)
+        self._momentum = _built(cfg.momentum, total_updates)
+        self._groups = {name: _built(schedule, total_updates) for name, schedule in cfg.groups.items()}
+        again = weakref.ref(self)
+        optimizer.register_load_state_dict_post_hook(lambda _: _write(again()))
+        self._write()
+
+    def __repr__(self) -> str:
+        return f"build({self.cfg!r}, {type(self.optimizer).__name__}) at step {self.last_epoch}"
+
+    @property
+    def base_lrs(self) -> list[float]:
+        """The learning rate of each group before any factor."""
+        return [float(group.get("initial_lr", group["lr"])) for group in self.optimizer.param_groups]
+
+    def get_last_lr(self) -> list[float]:
+        """The learning rate of each group now."""
+        return [float(group["lr"]) for group in self.optimizer.param_groups]
+
+    def step(self, n: int = 1) -> None:
+        """``n`` updates were made."""
+        self.set(self.last_epoch + n)
+
+    def set(self, step: int) -> None:
+        """Go to a step, in either direction."""
+        if not step >= 0:
+            raise ConfigError(f"step is {step}", expected="an integer >= 0")
+        self.last_epoch = step
+        self._write()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The step; all else follows from the config."""
+        return {"step": self.last_epoch}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self.set(state["step"])
+
+    def _write(self) -> None:
+        for group in self.optimizer.param_groups:
+            schedule = self._groups.get(group.get("name", ""), self._lr)
+            frozen = self.last_epoch < group.get("freeze_steps", 0)
+            if schedule is not None or group.get("freeze_steps", 0):
+                factor = 0.0 if frozen else 1.0 if schedule is None else schedule(self.last_epoch)
+                _scale(group, "lr", factor)
+            if self._weight_decay is not None and "weight_decay" in group:
+                _scale(group, "weight_decay", self._weight_decay(self.last_epoch))
+            if self._momentum is not None:
+                _set_momentum(group, self._momentum(self.last_epoch))
+
+
+def _built(cfg: ScheduleCfg[Any] | None, total_updates: int | None) -> Schedule[Any] | None:
+    built: Schedule[Any] | None = None if cfg is None else cfg.build(total_updates)
+    return built
+
+
+def _write(scheduler: Scheduler | None) -> None:
+    if scheduler is not None:
+        scheduler._write()
+
+
+def _scale(group: dict[str, Any], name: str, factor: float) -> None:
+    base = group.setdefault(f"initial_{name}", float(group[name]))
+    group[name] = _put(group[name], float(base) * factor)
+
+
+def _set_momentum(group: dict[str, Any], value: float) -> None:
+    if "momentum" in group:
+        group["momentum"] = value
+    else:
+        group["betas"] = (_put(group["betas"][0], value), *group["betas"][1:])
+
+
+def _put(old: Any, value: float) -> Any:
+    """The new value; in the same tensor if the old one is a tensor, which a compiled or captured step holds on to."""
+    return old.fill_(value) if isinstance(old, torch.Tensor) else value

@@ -1,0 +1,64 @@
+"""Names of modules and parameters as their author wrote them, without what wrappers put in front."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+"""Children under these names are the wrapped module: torch.compile, FSDP, activation checkpointing."""
+PARALLEL = (nn.parallel.DistributedDataParallel, nn.DataParallel)
+"""These keep it under ``module``, a name that is a user's own elsewhere."""
+
+
+def unwrap(module: nn.Module) -> nn.Module:
+    """The user's module inside any number of wrappers.
+
+    >>> net = nn.Linear(2, 2)
+    >>> unwrap(nn.DataParallel(net)) is net
+    True
+    """
+    while (inner := _inner(module)) is not None:
+        module = inner
+    return module
+
+
+def _inner(module: nn.Module) -> nn.Module | None:
+    children = module._modules
+    if isinstance(module, PARALLEL):
+        return children["module"]
+    return next((children[name] for name in WRAPPERS if name in children), None) if len(children) == 1 else None
+
+
+def walk(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """All modules with their clean names, parents first; a shared module comes under each of its names.
+
+    >>> [name for name, _ in walk(nn.Sequential(nn.Linear(1, 1), nn.DataParallel(nn.ReLU())))]
+    ['', '0', '1']
+    """
+    module = unwrap(module)
+    yield name, module
+    for key, child in module._modules.items():
+        if child is not None:
+            yield from walk(child, f"{name}.{key}" if name else key)
+
+
+def named_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """Parameters with their clean names; a tied one comes under each of its names."""
+    for name, module in walk(model):
+        for key, param in module._parameters.items():
+            if param is not None:
+                yield (f"{name}.{key}" if name else key), param
+
+
+def named_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by clean name, each once, under its first name; what ``state_dict`` leaves out is left out."""
+    found: dict[int, tuple[str, Tensor]] = {}
+    for name, module in walk(model):
+        buffers = {k: b for k, b in module._buffers.items() if k not in module._non_persistent_buffers_set}
+        for key, tensor in (module._parameters | buffers).items():
+            if isinstance(tensor, torch.Tensor):
+                found.setdefault(id(tensor), (f"{name}.{key}" if name else key, tensor))
+    return dict(found.values())
