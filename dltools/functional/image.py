@@ -19,8 +19,8 @@ CHANNELS = (1, 3, 4)
 def to_image(image: NDArray[Any] | Tensor) -> NDArray[np.uint8]:
     """A copy of an image as ``(H, W, C)`` bytes, C = 1, 3 or 4 as given.
 
-    numpy: ``(H, W)``, ``(H, W, 1|3|4)``. torch, any device: ``(H, W)``, ``(1|3|4, H, W)``. Values: uint8, bool (0 and 255), or floats in [0, 1],
-    which are clipped and rounded, ``round(255 x)``; NaN is 0. Anything else is a ShapeError.
+    numpy: ``(H, W)``, ``(H, W, 1|3|4)``. torch, any device: ``(H, W)``, ``(1|3|4, H, W)``. Values: uint8, bool (0 and
+    255), or floats in [0, 1], which are clipped and rounded, ``round(255 x)``; NaN is 0. Anything else is a ShapeError.
 
     >>> to_image(np.array([[0.0, 0.5], [np.nan, 2.0]]))[:, :, 0]
     array([[  0, 128],
@@ -38,7 +38,8 @@ def to_image(image: NDArray[Any] | Tensor) -> NDArray[np.uint8]:
         return pixels.astype(np.uint8) * np.uint8(255)
     if np.issubdtype(pixels.dtype, np.floating):
         unit = np.clip(np.nan_to_num(pixels, nan=0.0, posinf=1.0, neginf=0.0), 0, 1)
-        return np.rint(unit * np.float64(255)).astype(np.uint8)
+        rounded: NDArray[np.uint8] = np.rint(unit * np.float64(255)).astype(np.uint8)
+        return rounded
     if pixels.dtype != np.uint8:
         raise ShapeError(f"image has dtype {pixels.dtype}", expected="uint8, bool, or floats in [0, 1]")
     return np.array(pixels, order="C")

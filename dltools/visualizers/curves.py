@@ -27,8 +27,9 @@ def curves(
 ) -> Figure:
     """A line chart: ``lines`` holds x and y of each line by its name; ``mark`` draws a vertical line at that x.
 
-    What is not finite, or not positive on a logarithmic axis, is a gap. The figure has an Agg canvas: ``figure.savefig("curves.png")`` works anywhere.
-    Arrays that are not 1-d or differ in length are a ShapeError. Extra: ``plot``.
+    What is not finite, or not positive on a logarithmic axis, is a gap. The figure has an Agg canvas, so that
+    ``figure.savefig("curves.png")`` works anywhere. Arrays that are not 1-d or differ in length are a ShapeError.
+    Extra: ``plot``.
 
     >>> figure = curves({"train": ([0, 1, 2], [2.0, 1.0, 0.5])}, title="loss")
     >>> figure.axes[0].lines[0].get_ydata()

@@ -25,7 +25,7 @@ def lettering(text: str, pixels: int) -> Coverage:
     font.set_size(pixels, 72)
     font.set_text(text)
     font.draw_glyphs_to_bitmap()
-    ink = np.asarray(font.get_image(), np.float32) / 255
+    ink: Coverage = np.asarray(font.get_image(), np.float32) / np.float32(255)
     return ink if ink.size else np.zeros((1, 1), np.float32)
 
 

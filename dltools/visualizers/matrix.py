@@ -28,8 +28,9 @@ def confusion_matrix(
 ) -> NDArray[np.uint8]:
     """A picture ``(H, W, 3)`` of ``(C, C)`` counts: row t, column p is how often class t was taken for p.
 
-    ``normalize`` shows percentages of each true class (the diagonal is the recall), of each predicted class (the precision), of everything, or with
-    None the counts. A class without any shows ``-``. With many classes the cells shrink, and text that does not fit is left out. Extra: ``plot``.
+    ``normalize`` shows percentages of each true class (the diagonal is the recall), of each predicted class (the
+    precision), of everything, or with None the counts. A class without any shows ``-``. With many classes the cells
+    shrink, and text that does not fit is left out. Extra: ``plot``.
 
     >>> confusion_matrix(np.array([[8, 2], [1, 9]]), ["cat", "dog"]).shape[2]
     3

@@ -1,4 +1,4 @@
-"""Where a loop's numbers, pictures and texts go: a journal that loses nothing, and backends that never stop training."""
+"""Where a loop's numbers, pictures and texts go: a journal that loses nothing, backends that never stop training."""
 
 from typing import TYPE_CHECKING
 
@@ -32,5 +32,5 @@ if TYPE_CHECKING:
     from dltools.writers.sink import Sink as Sink
     from dltools.writers.tensorboard import TensorBoardWriter as TensorBoardWriter
     from dltools.writers.tensorboard import TensorBoardWriterCfg as TensorBoardWriterCfg
-
-__getattr__, __dir__ = lazy(__name__)
+else:
+    __getattr__, __dir__ = lazy(__name__)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Sized
 from typing import TextIO, TypeVar
 
-from dltools.writers.screen import REFRESH_SECS, is_terminal, screen_of
+from dltools.writers.screen import REFRESH_SECS, is_terminal, print_line, screen_of
 
 T = TypeVar("T")
 
@@ -16,9 +16,10 @@ WIDTH = 30
 
 
 def progress(iterable: Iterable[T], total: int | None = None, *, desc: str = "") -> Iterator[T]:
-    """The items of ``iterable``, with a bar where stdout is a terminal, else plain lines on stderr, every 10 s and at the end.
+    """The items of ``iterable``, with a bar where stdout is a terminal, else lines on stderr every 10 s and at the end.
 
-    ``total`` is the number of items, by default its length if it has one. The clock is read every few items only, so an item costs next to nothing.
+    ``total`` is the number of items, by default its length if it has one. The clock is read every few items only, so
+    that an item costs next to nothing.
 
     >>> sum(progress(range(10)))
     45
@@ -29,8 +30,9 @@ def progress(iterable: Iterable[T], total: int | None = None, *, desc: str = "")
     meter = _Meter(sys.stdout if terminal else sys.stderr, total, desc, terminal)
     due, done = 1, 0
     try:
-        for done, item in enumerate(iterable, 1):  # noqa: B007
+        for item in iterable:
             yield item
+            done += 1
             if done >= due:
                 due = meter.update(done)
     finally:
@@ -61,14 +63,14 @@ class _Meter:
         if self._terminal:
             screen_of(self._stream).leave(id(self), last=line)
         else:
-            print(line, file=self._stream, flush=True)  # noqa: T201
+            print_line(self._stream, line)
 
     def _show(self, done: int, now: float) -> None:
         line = self._line(done, now)
         if self._terminal:
             screen_of(self._stream).show(id(self), line)
         else:
-            print(line, file=self._stream, flush=True)  # noqa: T201
+            print_line(self._stream, line)
 
     def _line(self, done: int, now: float) -> str:
         spent = max(now - self._start, 1e-9)

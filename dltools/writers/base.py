@@ -34,7 +34,6 @@ from dltools.writers.records import (
     check_text,
 )
 from dltools.writers.staging import RowReader
-from dltools.writers.worker import Worker
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,8 +44,8 @@ C = TypeVar("C", bound=WriterCfg[Any])
 class Writer(Lifecycle[C]):
     """Where a loop's numbers go. All is checked at the call: a bad value raises, and nothing of its row is written.
 
-    Nothing is opened before the first record; any thread may call. As a context manager it closes at the end, after an exception with the status
-    "failed".
+    Nothing is opened before the first record; any thread may call. As a context manager it closes at the end, after an
+    exception with the status "failed".
     """
 
     def __init__(self, cfg: C | None = None, /, **fields: Any) -> None:
@@ -61,17 +60,10 @@ class Writer(Lifecycle[C]):
         step, axis = check_step(step), axis if axis == "step" else check_name(axis, "axis")
         numbers, staged = self._rows.read(values)
         record = Scalars(step, axis, round(time.time(), 6), numbers)
-        if not staged:
-            return self._send(record)
-        with self._lock:
-            if self._enter():
-                self._next[axis] = max(step + 1, self._next.get(axis, 0))
-                self._stage.add(record, numbers, staged)
-                if self._mover is None:
-                    self._mover = Worker(
-                        "device values", self._stage.work, secs=self.cfg.flush_secs, notices=self.notices
-                    )
-                self._mover.nudge()
+        if staged:
+            self._delay(record, numbers, staged)
+        else:
+            self._send(record)
 
     @final
     def image(
@@ -112,7 +104,7 @@ class Writer(Lifecycle[C]):
 
     @final
     def hparams(self, params: Config[Any] | Mapping[str, Any], metrics: Sequence[str] = ()) -> None:
-        """Log hyperparameters, flattened with dots, and the metrics to judge them by. The same ones again are not repeated."""
+        """Log hyperparameters, flattened with dots, and the metrics to judge them by; the same again are left out."""
         if not self._forked():
             names = tuple(check_name(metric, "metric") for metric in metrics)
             self._send(Params(*_now(0, "step"), flatten(params), names))

@@ -11,7 +11,7 @@ from typing import Literal
 from dltools.cfgutils.annotations import NonNegative, Positive
 from dltools.writers.base import RunInfo, WriterCfg
 from dltools.writers.records import Record, Scalars
-from dltools.writers.screen import REFRESH_SECS, is_terminal, screen_of
+from dltools.writers.screen import REFRESH_SECS, is_terminal, print_line, screen_of
 from dltools.writers.sink import Sink
 
 
@@ -38,6 +38,7 @@ class ConsoleWriter(Sink[ConsoleWriterCfg]):
         self._printed = float("-inf")
 
     def on_open(self, run: RunInfo) -> None:
+        del run
         self._stream = sys.stdout
         style = self.cfg.style
         self._live = style == "rich" or (style == "auto" and is_terminal(self._stream))
@@ -56,10 +57,12 @@ class ConsoleWriter(Sink[ConsoleWriterCfg]):
             screen_of(self._stream).show(id(self), "   ".join(map(self._line, self._latest)))
 
     def on_rewind(self, step: int, axis: str) -> None:
+        del step
         self._latest.pop(axis, None)
         self._changed.discard(axis)
 
     def on_close(self, status: str) -> None:
+        del status
         self._print()
         if self._live:
             screen_of(self._stream).leave(id(self))
@@ -78,7 +81,7 @@ class ConsoleWriter(Sink[ConsoleWriterCfg]):
             if self._live:
                 screen_of(self._stream).print(line)
             else:
-                print(line, file=self._stream, flush=True)  # noqa: T201
+                print_line(self._stream, line)
         self._changed.clear()
         self._printed = time.monotonic()
 

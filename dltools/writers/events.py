@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from dltools.errors import MissingExtraError
 
@@ -16,11 +18,15 @@ OVERHEAD = _LENGTH.size + 2 * _CRC.size
 def require_tensorboard() -> None:
     """A MissingExtraError where one of the two packages is missing."""
     try:
-        import google_crc32c
-        import tensorboard.compat.proto.event_pb2
+        importlib.import_module("google_crc32c")
+        proto("event")
     except ImportError as error:
         raise MissingExtraError("tensorboard", "tensorboard") from error
-    del google_crc32c, tensorboard
+
+
+def proto(name: str) -> Any:
+    """A module of TensorBoard's protocol buffers, which are generated: type checkers cannot see into them."""
+    return importlib.import_module(f"tensorboard.compat.proto.{name}_pb2")
 
 
 def frame(data: bytes) -> bytes:
@@ -76,6 +82,11 @@ class EventFile:
             os.ftruncate(self._fd, self.length)
             raise
         self.length += len(data)
+
+    def empty(self) -> None:
+        """Throw away all that is in it."""
+        os.ftruncate(self._fd, 0)
+        self.length = 0
 
     def close(self) -> None:
         """Give the file back."""

@@ -16,7 +16,7 @@ BATCH = 4096
 
 @dataclass(frozen=True)
 class Cut:
-    """The run was rewound: each axis from its step on. ``end`` is the journal's size then, ``taken`` what was offered before."""
+    """The run was rewound: each axis from its step on. ``end``: the journal's size then; ``taken``: offered before."""
 
     following: Mapping[str, int]
     end: int
@@ -26,8 +26,8 @@ class Cut:
 class Feed:
     """Hands records over in order, each until it is confirmed. One thread offers, one takes; neither locks.
 
-    With a journal every record is known by where it stands there: what is missing between two of them is read from the file, and what was read already
-    is skipped. So the queue may overflow, or start in the middle.
+    With a journal every record is known by where it stands there: what is missing between two of them is read from the
+    file, and what was read already is skipped. So the queue may overflow, or start in the middle.
     """
 
     def __init__(self, accepts: frozenset[type[Record]], journal: Logbook | None, max_pending: int) -> None:

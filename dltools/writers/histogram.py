@@ -13,7 +13,7 @@ from dltools.errors import ConfigError, ShapeError
 from dltools.writers.records import Hist
 
 
-def spread(name: str, values: Tensor | NDArray[Any], bins: int = 64) -> Hist:
+def spread(name: str, values: Tensor | NDArray[Any], bins: object = 64) -> Hist:
     """``bins`` equal bins over the finite minimum to maximum, the last one closed; half a unit around a single value.
 
     Without a finite value the bins cover 0 to 1, the counts are 0, and minimum and maximum are NaN.
@@ -23,12 +23,11 @@ def spread(name: str, values: Tensor | NDArray[Any], bins: int = 64) -> Hist:
     """
     if isinstance(bins, bool) or not isinstance(bins, int) or bins < 1:
         raise ConfigError(f"bins is {bins!r}", expected="an int >= 1")
-    if not isinstance(values, Tensor):
-        if not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf":
-            raise ShapeError(f"histogram {name!r} got {type(values).__name__}", expected="real numbers, numpy or torch")
-        values = torch.from_numpy(np.array(values, np.float64))
-    if values.is_complex():
-        raise ShapeError(f"histogram {name!r} is complex", expected="real numbers", hint="log real and imaginary parts")
+    if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
+        values = torch.from_numpy(values.astype(np.float64))
+    if not isinstance(values, Tensor) or values.is_complex():
+        given = getattr(values, "dtype", type(values).__name__)
+        raise ShapeError(f"histogram {name!r} got {given}", expected="real numbers, numpy or torch")
     exact = torch.float32 if values.device.type == "mps" else torch.float64
     with torch.no_grad():
         numbers = _reduce(values.detach().flatten().to(exact), bins).tolist()

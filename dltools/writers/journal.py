@@ -3,8 +3,8 @@
     {"step":3,"time":1732112345.123456,"train/loss":0.5,"n":64}
     {"step":1,"_axis":"epoch","time":1732112349.0,"val/iou":null,"_nonfinite":{"val/iou":"nan"}}
 
-``_axis`` is absent for "step", ``_rank`` for 0, ``_kind`` for scalars; other kinds have their record's fields. A value that JSON does not know is
-null, and named in ``_nonfinite``.
+``_axis`` is absent for "step", ``_rank`` for 0, ``_kind`` for scalars; other kinds have their record's fields. A value
+that JSON does not know is null, and named in ``_nonfinite``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pydantic_core import from_json, to_json
 
 from dltools.errors import DltoolsError
-from dltools.writers.records import KINDS, Image, Params, Record, Scalars
+from dltools.writers.records import KINDS, Params, Record, Scalars
 
 NONFINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _NAMES = {kind: name for name, kind in KINDS.items()}
@@ -60,20 +60,22 @@ def _nonfinite(numbers: Mapping[str, Any]) -> dict[str, str]:
 
 
 def decode(line: bytes) -> Record | None:
-    """The record of a line; None if it is of a kind that this version does not know. A ValueError if it is no line of a journal."""
-    row = from_json(line, allow_inf_nan=False)
-    if (
-        not isinstance(row, dict)
-        or not isinstance(row.get("step"), int)
-        or not isinstance(row.get("time"), (int, float))
-    ):
+    """The record of a line; None if its kind is unknown to this version; a ValueError if it is no line of a journal."""
+    try:
+        return _decode(from_json(line, allow_inf_nan=False))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"no record: {error}") from None
+
+
+def _decode(row: Any) -> Record | None:
+    if not isinstance(row, dict) or type(row.get("step")) is not int or type(row.get("time")) not in (int, float):
         raise ValueError("no JSON object with step and time")
     head = (row.pop("step"), str(row.pop("_axis", "step")), float(row.pop("time")))
-    kind = row.pop("_kind", None)
+    kind = row.pop("_kind", "scalars")
     wrong = {str(name): NONFINITE[value] for name, value in row.pop("_nonfinite", {}).items()}
-    if kind is None:
+    if kind == "scalars":
         values = {name: value for name, value in row.items() if not name.startswith("_")} | wrong
-        if any(isinstance(value, bool) or not isinstance(value, (int, float)) for value in values.values()):
+        if any(type(value) not in (int, float) for value in values.values()):
             raise ValueError("a value is no number")
         return Scalars(*head, values)
     if kind not in KINDS:
@@ -84,10 +86,9 @@ def decode(line: bytes) -> Record | None:
         row |= wrong
     known = {f.name for f in fields(KINDS[kind])} - _HEAD
     given = {name: tuple(v) if isinstance(v, list) else v for name, v in row.items() if name in known}
-    try:
-        return KINDS[kind](*head, **given)
-    except TypeError as error:
-        raise ValueError(str(error)) from None
+    made: type[Any] = KINDS[kind]
+    record: Record = made(*head, **given)
+    return record
 
 
 def read_lines(path: Path, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, int, bytes]]:
@@ -105,7 +106,8 @@ def read_lines(path: Path, start: int = 0, stop: int | None = None) -> Iterator[
 def read_journal(path: str | os.PathLike[str]) -> list[Record]:
     """All records of a journal, or of a run's folder (then of every rank), in the order of the file.
 
-    An unfinished last line, which a killed process may leave, is skipped. A bad line is a DltoolsError that names file and line.
+    An unfinished last line, which a killed process may leave, is skipped. A bad line is a DltoolsError with file and
+    line.
     """
     place = Path(path)
     files = journals(place) if place.is_dir() else [place]
@@ -116,7 +118,7 @@ def read_journal(path: str | os.PathLike[str]) -> list[Record]:
         for number, (_, _, line) in enumerate(read_lines(file), 1):
             try:
                 record = decode(line)
-            except (ValueError, KeyError, AttributeError) as error:
+            except ValueError as error:
                 raise DltoolsError(f"{file}:{number}: {error}", expected="a line of a journal") from None
             if record is not None:
                 records.append(record)
@@ -155,8 +157,3 @@ def _float(value: float) -> float:
         return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf
-
-
-def image_files(records: Iterable[Record]) -> dict[str, str]:
-    """The file that each picture's name was last given."""
-    return {record.name: record.file for record in records if isinstance(record, Image) and record.file}

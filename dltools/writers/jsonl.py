@@ -14,7 +14,7 @@ from dltools.writers.logbook import Logbook
 from dltools.writers.pictures import Pictures, safe
 from dltools.writers.png import ImageFormat, check_format
 from dltools.writers.records import Artifact, Image, Record
-from dltools.writers.worker import Notice
+from dltools.writers.worker import Notice, State
 
 
 class JsonlWriterCfg(WriterCfg["JsonlWriter"]):
@@ -108,6 +108,8 @@ class JsonlWriter(Writer[JsonlWriterCfg]):
         return replace(run, next=self.logbook.next, journal=self.logbook, pictures=self._pictures)
 
     def run_ids(self, given: Mapping[str, str]) -> dict[str, str]:
+        """A file has no id of its own."""
+        del given
         return {}
 
     def deliveries(self) -> dict[str, Delivery]:
@@ -118,7 +120,7 @@ class JsonlWriter(Writer[JsonlWriterCfg]):
             return Delivery("closed" if self._closed else "idle")
         worker, book = self._pictures.worker, self.logbook
         error = str(book.error) if book.error else worker.error or None
-        state = "degraded" if book.error else worker.state if worker.state in ("degraded", "failed") else "ok"
+        state: State = "degraded" if book.error else worker.state if worker.state in ("degraded", "failed") else "ok"
         if self._status and state == "ok":
             state = "closed"
         return Delivery(state, book.written, book.pending + self._pictures.pending, book.dropped, error)

@@ -1,4 +1,4 @@
-"""A writer's life in a process: opened at the first record, flushed, rewound, closed; forks, ranks and exits on the way."""
+"""A writer's life in a process: opened at the first record, flushed, rewound, closed; forks, ranks and exits."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from dltools.cfgutils.component import Component
 from dltools.cfgutils.config import Config
 from dltools.dist import rank
 from dltools.errors import DltoolsError
-from dltools.writers.records import Params, Record, check_name, check_step
-from dltools.writers.staging import Stage
+from dltools.writers.records import Params, Record, Scalars, check_name, check_step
+from dltools.writers.staging import Numbers, Stage, Staged
 from dltools.writers.worker import Notice, State, Worker
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Lifecycle(Component[C], ABC):
     def flush(self, timeout: float | None = None) -> None:
         """Wait until all earlier calls are with the operating system or the server.
 
-        A backend that fails is tried once and not waited for (``health()`` names it). Seconds beyond ``timeout`` are not waited.
+        A backend that fails is tried once and not waited for; ``health()`` names it. Waits ``timeout`` seconds at most.
         """
         if self._forked():
             return
@@ -184,19 +184,29 @@ class Lifecycle(Component[C], ABC):
             if self._enter():
                 following |= {axis: 0 for axis in self._next if others and axis not in following}
                 self.cut(following)
-                ends = {
-                    axis: step if others else min(step, self._next.get(axis, 0)) for axis, step in following.items()
-                }
-                self._next = {axis: step for axis, step in {**self._next, **ends}.items() if step}
+                for axis, step in following.items():
+                    self._next[axis] = step if others else min(step, self._next.get(axis, 0))
 
     def _send(self, record: Record) -> None:
-        if self.notices:
-            self._tell()
         with self._lock:
             if self._enter():
                 if record.step >= self._next.get(record.axis, 0) and not isinstance(record, Params):
                     self._next[record.axis] = record.step + 1
                 self.put(record)
+        if self.notices:
+            self._tell()
+
+    def _delay(self, record: Scalars, numbers: Numbers, staged: list[Staged]) -> None:
+        """Keep a row until its values on a device have been moved to the host."""
+        with self._lock:
+            if self._enter():
+                self._next[record.axis] = max(record.step + 1, self._next.get(record.axis, 0))
+                self._stage.add(record, numbers, staged)
+                if self._mover is None:
+                    self._mover = Worker(
+                        "device values", self._stage.work, secs=self.cfg.flush_secs, notices=self.notices
+                    )
+                self._mover.nudge()
 
     def _land(self, record: Record) -> None:
         with self._lock:
@@ -226,7 +236,7 @@ class Lifecycle(Component[C], ABC):
             warnings.warn(notice.text, RuntimeWarning, stacklevel=4)
 
     def _forked(self) -> bool:
-        """Whether this is a child of the process that opened the writer; no lock is touched, a lost thread may hold it."""
+        """Whether this is a child of the process that opened the writer; a lost thread may hold its locks."""
         if not self._pid or self._pid == os.getpid():
             return False
         if not self._warned:

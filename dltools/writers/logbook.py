@@ -9,6 +9,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 
 from dltools.errors import DltoolsError
@@ -17,9 +18,10 @@ from dltools.writers.records import Image, Params, Record
 
 
 class Logbook:
-    """One journal. A record is a single ``os.write`` on a descriptor opened with O_APPEND; ``span`` is where the last one stands.
+    """One journal. A record is a single ``os.write``, with O_APPEND; ``span`` is where the last one stands.
 
-    What cannot be written now is kept, up to ``max_pending`` records, and written later in the same order, so that offsets hold.
+    What cannot be written now is kept, up to ``max_pending`` records, and written later in the same order, so that
+    offsets hold.
     """
 
     def __init__(
@@ -78,25 +80,18 @@ class Logbook:
             self._synced = time.monotonic()
 
     def read(self, start: int, stop: int, limit: int = 2000) -> tuple[list[tuple[Record, int]], int]:
-        """Up to ``limit`` lines' records from an offset on, each with where it begins, and where the last line read ends."""
-        records, end = [], start
-        for _, (begin, end, line) in zip(range(limit), read_lines(self.path, start, stop), strict=False):
-            if (record := _tolerant(line)) is not None:
-                records.append((record, begin))
-        return records, end
+        """The records of up to ``limit`` lines from an offset on, with where each begins; and where the last line ends."""
+        lines = list(islice(read_lines(self.path, start, stop), limit))
+        records = [(record, begin) for begin, _, line in lines if (record := _tolerant(line)) is not None]
+        return records, lines[-1][1] if lines else start
 
     def rewind(self, following: Mapping[str, int]) -> bool:
         """Move what each axis holds from its step on to ``<name>.cut-<n>.jsonl``; false if there is nothing to move."""
         self.sync()
-        kept, cut = [], []
+        kept: list[bytes] = []
+        cut: list[bytes] = []
         for _, _, line in read_lines(self.path):
-            record = _tolerant(line)
-            gone = (
-                record is not None
-                and not isinstance(record, Params)
-                and record.step >= following.get(record.axis, record.step + 1)
-            )
-            (cut if gone else kept).append(line)
+            (cut if _is_beyond(_tolerant(line), following) else kept).append(line)
         if not cut:
             return False
         _publish(self.path.with_name(f"{self.path.stem}.cut-{self.cuts + 1}.jsonl"), cut)
@@ -126,7 +121,8 @@ class Logbook:
         self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
         self.end = 0
         self.next, self.images, self._params = {}, {}, None
-        for _, self.end, line in read_lines(self.path):
+        for _, end, line in read_lines(self.path):
+            self.end = end
             if (record := _tolerant(line)) is not None:
                 self._note(record)
         os.ftruncate(self._fd, self.end)
@@ -209,11 +205,18 @@ def _is_zombie(pid: int) -> bool:
         return False
 
 
+def _is_beyond(record: Record | None, following: Mapping[str, int]) -> bool:
+    """Hyperparameters belong to the whole run."""
+    if record is None or isinstance(record, Params) or record.axis not in following:
+        return False
+    return record.step >= following[record.axis]
+
+
 def _tolerant(line: bytes) -> Record | None:
     """A damaged line must not keep training from going on; ``read_journal`` is the one who tells."""
     try:
         return decode(line)
-    except (ValueError, KeyError, AttributeError):
+    except ValueError:
         return None
 
 

@@ -26,9 +26,10 @@ class MultiWriterCfg(WriterCfg["MultiWriter"]):
 
 
 class MultiWriter(Writer[MultiWriterCfg]):
-    """Checks a call once, writes it to the journal, and hands it to each backend, which takes it from there in its own thread.
+    """Checks a call once, writes it to the journal, and hands it to each backend, which has its own thread.
 
-    ``writers`` are the backends by name. With ``ranks="all"`` every rank writes a journal of its own, and those backends whose ``ranks`` say so.
+    ``writers`` are the backends by name. With ``ranks="all"`` every rank writes a journal of its own, and has those
+    backends whose ``ranks`` say so.
 
     >>> import tempfile
     >>> from dltools.writers.memory import MemoryWriterCfg

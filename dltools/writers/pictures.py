@@ -25,7 +25,8 @@ class Pictures:
     def __init__(
         self, root: Path, format: ImageFormat, known: Mapping[str, str], *, secs: float, notices: deque[Notice]
     ) -> None:
-        self.root, self._format = root, format
+        self.root = root
+        self._format: ImageFormat = format
         self._folders = {name: str(Path(file).parent) for name, file in known.items()}
         self._queue: deque[tuple[Image, str]] = deque()
         self._bytes = 0
@@ -85,7 +86,7 @@ class Pictures:
 
 
 def safe(name: str, *, distinct: bool = False) -> str:
-    """A relative path for a name: ``/`` makes folders, other special characters are escaped, long ones are cut and hashed.
+    """A relative path for a name: ``/`` makes folders, special characters are escaped, long names cut and hashed.
 
     >>> safe("val/pred"), safe("../a b")
     ('val/pred', '%2E%2E/a%20b')

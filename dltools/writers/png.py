@@ -37,11 +37,9 @@ def encode_image(pixels: Pixels, format: ImageFormat) -> bytes:
         return encode_png(pixels)
     import cv2
 
-    swapped = {
-        1: lambda: pixels,
-        3: lambda: cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR),
-        4: lambda: cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGR if format == "jpg" else cv2.COLOR_RGBA2BGRA),
-    }[pixels.shape[2]]()
+    rgba = cv2.COLOR_RGBA2BGR if format == "jpg" else cv2.COLOR_RGBA2BGRA
+    order = {1: None, 3: cv2.COLOR_RGB2BGR, 4: rgba}[pixels.shape[2]]
+    swapped = pixels if order is None else cv2.cvtColor(pixels, order)
     options = [cv2.IMWRITE_JPEG_QUALITY, 90] if format == "jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 1]
     done, data = cv2.imencode(f".{format}", swapped, options)
     if not done:
@@ -82,12 +80,12 @@ def image_size(data: bytes) -> tuple[int, int, int]:
 
 
 def render(figure: Figure) -> Pixels:
-    """A matplotlib figure as ``(H, W, 3)`` bytes, or 4 channels where it is transparent; the figure keeps its canvas."""
+    """A matplotlib figure as ``(H, W, 3)`` bytes, 4 channels where it is transparent; the figure keeps its canvas."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     shown: Any = figure.canvas
     try:
-        canvas = FigureCanvasAgg(figure)
+        canvas: Any = FigureCanvasAgg(figure)
         canvas.draw()
         pixels = np.array(canvas.buffer_rgba(), np.uint8)
     finally:

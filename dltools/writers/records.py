@@ -70,7 +70,7 @@ class Text(Record):
 
 @dataclass(frozen=True, slots=True)
 class Params(Record):
-    """Hyperparameters, flattened with dots, and the metrics they are judged by. They belong to the run, not to a step."""
+    """Hyperparameters, flattened with dots, and the metrics they are judged by; of the run, not of a step."""
 
     params: Mapping[str, Setting]
     metrics: Sequence[str] = ()

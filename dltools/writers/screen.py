@@ -1,4 +1,4 @@
-"""The last lines of a terminal, shared by all that want to be seen there: redrawn in place, four times a second at most."""
+"""The last lines of a terminal, shared by all that want to be seen there: redrawn four times a second at most."""
 
 from __future__ import annotations
 
@@ -64,6 +64,12 @@ def screen_of(stream: TextIO) -> Screen:
     if screen is None:
         screen = _SCREENS[stream] = Screen(stream)
     return screen
+
+
+def print_line(stream: TextIO, line: str) -> None:
+    """A plain line, without control codes, seen at once."""
+    stream.write(f"{line}\n")
+    stream.flush()
 
 
 def is_terminal(stream: TextIO) -> bool:

@@ -15,7 +15,7 @@ C = TypeVar("C", bound=WriterCfg[Any])
 
 
 class Sink(Writer[C]):
-    """A backend. Its hooks run in order, in one thread of its own; if they raise, they are called again with the same batch.
+    """A backend. Its hooks run in order, in one thread of its own; what raises is called again with the same batch.
 
         class ListWriterCfg(WriterCfg["ListWriter"]):
             pass
@@ -27,8 +27,8 @@ class Sink(Writer[C]):
             def on_write(self, batch: Sequence[Record]) -> None:
                 self.rows += [(record.step, record.values) for record in batch if isinstance(record, Scalars)]
 
-    Under a MultiWriter with a journal, what does not fit into the queue is read from there; a backend that keeps its ``position`` can be completed from
-    there when the run is opened again (``resume_at``).
+    Under a MultiWriter with a journal, what does not fit into the queue is read from there; a backend that keeps its
+    ``position`` can be completed from there when the run is opened again (``resume_at``).
     """
 
     accepts: ClassVar[frozenset[type[Record]]] = frozenset({Scalars})

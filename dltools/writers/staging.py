@@ -111,7 +111,7 @@ class Stage:
 
 
 def move(stacks: Sequence[Staged]) -> list[list[float]]:
-    """The numbers of each stack, after one copy to the host for each device and stream: as bytes, so that every dtype is exact."""
+    """The numbers of each stack. One copy to the host for each device and stream, as bytes: every dtype is exact."""
     found: dict[int, list[float]] = {}
     with torch.no_grad():
         for place, group in _by_stream(stacks).items():

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from typing import Any
 
+from dltools.writers.events import proto
 from dltools.writers.png import ImageFormat, encode_image, image_size
 from dltools.writers.records import Hist, Image, Params, Record, Scalars, Setting, Text
 
 FILE_VERSION = "brain.Event:2"
-HPARAMS = "_hparams_"
 
 
 def version_event(time: float) -> bytes:
@@ -19,15 +20,13 @@ def version_event(time: float) -> bytes:
 
 def start_event(time: float) -> bytes:
     """What makes a running TensorBoard forget all that it has read from this run."""
-    from tensorboard.compat.proto.event_pb2 import SessionLog
-
+    SessionLog = proto("event").SessionLog
     return _event(time, session_log=SessionLog(status=SessionLog.START))
 
 
 def events_of(record: Record, images: ImageFormat, data: bytes | None = None) -> Iterator[bytes]:
     """The events of a record; ``data`` is the file of a picture that has no pixels."""
-    from tensorboard.compat.proto.summary_pb2 import Summary
-
+    Summary = proto("summary").Summary
     if isinstance(record, Scalars):
         value = Summary.Value
         values = [value(tag=tag, simple_value=_float(number)) for tag, number in record.values.items()]
@@ -52,47 +51,47 @@ def events_of(record: Record, images: ImageFormat, data: bytes | None = None) ->
 
 def hparams_events(record: Params) -> Iterator[bytes]:
     """What the HParams tab needs, in the run's own file: the experiment and the start of its one session."""
-    from tensorboard.compat.proto.summary_pb2 import Summary
-    from tensorboard.plugins.hparams.api_pb2 import Experiment, HParamInfo, MetricInfo, MetricName
-    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionStartInfo
-
-    infos = [HParamInfo(name=name) for name in record.params]
-    metrics = [MetricInfo(name=MetricName(tag=name)) for name in record.metrics]
-    experiment = HParamsPluginData(version=0, experiment=Experiment(hparam_infos=infos, metric_infos=metrics))
-    start = SessionStartInfo(start_time_secs=record.time)
+    api, plugin = _hparams_protos()
+    infos = [api.HParamInfo(name=name) for name in record.params]
+    metrics = [api.MetricInfo(name=api.MetricName(tag=name)) for name in record.metrics]
+    experiment = api.Experiment(hparam_infos=infos, metric_infos=metrics)
+    start = plugin.SessionStartInfo(start_time_secs=record.time)
     for name, setting in record.params.items():
         _set(start.hparams[name], setting)
-    for tag, content in (
-        (f"{HPARAMS}/experiment", experiment),
-        (f"{HPARAMS}/session_start_info", HParamsPluginData(version=0, session_start_info=start)),
-    ):
-        metadata = _metadata("hparams", content.SerializeToString())
-        value = Summary.Value(tag=tag, metadata=metadata, tensor=_empty_tensor())
-        yield _event(record.time, summary=Summary(value=[value]))
+    yield _hparams_event(record.time, experiment=experiment)
+    yield _hparams_event(record.time, session_start_info=start)
 
 
 def end_event(time: float, status: str) -> bytes:
     """The end of the session that :func:`hparams_events` started."""
-    from tensorboard.compat.proto.summary_pb2 import Summary
-    from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
-    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo
+    api, plugin = _hparams_protos()
+    ending = api.STATUS_SUCCESS if status == "ok" else api.STATUS_FAILURE
+    return _hparams_event(time, session_end_info=plugin.SessionEndInfo(status=ending, end_time_secs=time))
 
-    end = SessionEndInfo(status=STATUS_SUCCESS if status == "ok" else STATUS_FAILURE, end_time_secs=time)
-    metadata = _metadata("hparams", HParamsPluginData(version=0, session_end_info=end).SerializeToString())
-    value = Summary.Value(tag=f"{HPARAMS}/session_end_info", metadata=metadata, tensor=_empty_tensor())
-    return _event(time, summary=Summary(value=[value]))
+
+def _hparams_protos() -> tuple[Any, Any]:
+    home = "tensorboard.plugins.hparams"
+    return importlib.import_module(f"{home}.api_pb2"), importlib.import_module(f"{home}.plugin_data_pb2")
+
+
+def _hparams_event(time: float, **what: Any) -> bytes:
+    """The plugin keeps its data in the metadata of an empty tensor, whose tag tells what it is."""
+    content = _hparams_protos()[1].HParamsPluginData(version=0, **what).SerializeToString()
+    summary = proto("summary").Summary
+    (field,) = what
+    value = summary.Value(tag=f"_hparams_/{field}", metadata=_metadata("hparams", content), tensor=_empty_tensor())
+    return _event(time, summary=summary(value=[value]))
 
 
 def _event(time: float, **what: Any) -> bytes:
-    from tensorboard.compat.proto.event_pb2 import Event
-
+    Event = proto("event").Event
     data: bytes = Event(wall_time=time, **what).SerializeToString()
     return data
 
 
 def _histogram(record: Hist) -> Any:
-    from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
-
+    HistogramProto = proto("summary").HistogramProto
+    Summary = proto("summary").Summary
     histogram = HistogramProto(
         min=record.min,
         max=record.max,
@@ -106,27 +105,24 @@ def _histogram(record: Hist) -> Any:
 
 
 def _text(tag: str, text: str) -> Any:
-    from tensorboard.compat.proto.summary_pb2 import Summary
-    from tensorboard.compat.proto.tensor_pb2 import TensorProto
-    from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
-    from tensorboard.compat.proto.types_pb2 import DT_STRING
-
+    Summary = proto("summary").Summary
+    TensorProto = proto("tensor").TensorProto
+    TensorShapeProto = proto("tensor_shape").TensorShapeProto
+    DT_STRING = proto("types").DT_STRING
     shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=1)])
     tensor = TensorProto(dtype=DT_STRING, string_val=[text.encode()], tensor_shape=shape)
     return Summary.Value(tag=tag, metadata=_metadata("text", b""), tensor=tensor)
 
 
 def _metadata(plugin: str, content: bytes) -> Any:
-    from tensorboard.compat.proto.summary_pb2 import SummaryMetadata
-
+    SummaryMetadata = proto("summary").SummaryMetadata
     return SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name=plugin, content=content))
 
 
 def _empty_tensor() -> Any:
-    from tensorboard.compat.proto.tensor_pb2 import TensorProto
-    from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
-    from tensorboard.compat.proto.types_pb2 import DT_FLOAT
-
+    TensorProto = proto("tensor").TensorProto
+    TensorShapeProto = proto("tensor_shape").TensorShapeProto
+    DT_FLOAT = proto("types").DT_FLOAT
     return TensorProto(dtype=DT_FLOAT, tensor_shape=TensorShapeProto(dim=[TensorShapeProto.Dim(size=0)]))
 
 

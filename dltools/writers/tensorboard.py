@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from dltools.errors import DltoolsError
 from dltools.writers.base import RunInfo, WriterCfg
-from dltools.writers.events import EventFile, read_frames, require_tensorboard
+from dltools.writers.events import EventFile, proto, read_frames, require_tensorboard
 from dltools.writers.png import ImageFormat, check_format
+from dltools.writers.position import Position
 from dltools.writers.records import Hist, Image, Params, Record, Scalars, Text
 from dltools.writers.sink import Sink
 from dltools.writers.summaries import end_event, events_of, start_event, version_event
@@ -25,10 +26,11 @@ class TensorBoardWriterCfg(WriterCfg["TensorBoardWriter"]):
 
 
 class TensorBoardWriter(Sink[TensorBoardWriterCfg]):
-    """One event per call, numbers as float32, in one file per run that later processes continue. Extra: ``tensorboard``.
+    """One event per call, numbers as float32, in one file per run, which later processes continue.
 
-    Beside the file stands how much of it, and of the journal, is in it for sure. The next process cuts the file to that and completes it from the
-    journal, so that a killed run shows every point once. After a rewind the file is made anew from the journal; without one, from itself.
+    Beside the file stands how much of it, and of the journal, is in it for sure. The next process cuts the file to that
+    and completes it from the journal, so that a killed run shows every point once. After a rewind the file is made anew
+    from the journal; without one, from itself. Extra: ``tensorboard``.
     """
 
     accepts: ClassVar[frozenset[type[Record]]] = frozenset({Scalars, Image, Hist, Text, Params})
@@ -42,22 +44,23 @@ class TensorBoardWriter(Sink[TensorBoardWriterCfg]):
 
     def on_open(self, run: RunInfo) -> None:
         self._info = run
-        suffix = f".rank{run.rank}" if self.cfg.ranks == "all" else ""
-        self._sidecar = run.dir / f".position{suffix}.json"
-        self._suffix = suffix
-        saved = self._saved()
-        known = run.dir / str(saved.get("file", ""))
-        if not saved or not known.is_file():
-            self._renew([])
+        self._suffix = f".rank{run.rank}" if self.cfg.ranks == "all" else ""
+        self._sidecar = run.dir / f".position{self._suffix}.json"
+        saved = Position.load(self._sidecar)
+        known = run.dir / saved.file if saved is not None else run.dir
+        if saved is None or not known.is_file():
+            self._renew([start_event(time.time())] if self._event_files() else [])
             return
-        self._serial, self._axes = saved["serial"], saved["axes"]
+        self._serial, self._axes = saved.notes["serial"], saved.notes["axes"]
+        self._has_params = saved.notes["has_params"]
+        for file in self._event_files():
+            if file.name > saved.file:  # made by a process that died before it was recorded
+                file.unlink()
         if run.journal is None:
             self._file = EventFile(known)
-        elif (saved["cuts"], True) == (run.journal.cuts, saved["journal"] <= run.journal.end) and (
-            saved["length"] <= known.stat().st_size
-        ):
-            self._file = EventFile(known, keep=saved["length"])
-            self.resume_at(saved["journal"])
+        elif saved.holds(known, run.journal):
+            self._file = EventFile(known, keep=saved.length)
+            self.resume_at(saved.journal)
         else:  # the journal was rewound without us, or the disk has lost some of our file
             self._file = EventFile(known, keep=known.stat().st_size)
             self._renew([start_event(time.time())])
@@ -80,17 +83,9 @@ class TensorBoardWriter(Sink[TensorBoardWriterCfg]):
 
     def on_flush(self) -> None:
         file, journal = self._opened(), self._info.journal
-        state = {
-            "file": file.path.name,
-            "length": file.length,
-            "serial": self._serial,
-            "axes": self._axes,
-            "journal": self.position,
-            "cuts": journal.cuts if journal is not None else 0,
-        }
-        draft = self._sidecar.with_suffix(".draft")
-        draft.write_text(json.dumps(state), encoding="utf-8")
-        draft.replace(self._sidecar)
+        notes = {"serial": self._serial, "axes": self._axes, "has_params": self._has_params}
+        cuts = journal.cuts if journal is not None else 0
+        Position(file.path.name, file.length, self.position, cuts, notes).save(self._sidecar)
 
     def on_rewind(self, step: int, axis: str) -> None:
         if self._info.journal is not None:
@@ -105,9 +100,13 @@ class TensorBoardWriter(Sink[TensorBoardWriterCfg]):
         if self._has_params:
             file.append([end_event(time.time(), status)])
         file.close()
+        self._tidy()
 
     def _renew(self, events: list[bytes]) -> None:
-        """A new file in place of the old one, to be filled from the journal. Its name sorts after the old one's, as TensorBoard asks."""
+        """A new file in place of the old one, to be filled from the journal; its name sorts after the old one's.
+
+        A running TensorBoard goes on to it, if the old file is still there to be left: it is emptied now, removed later.
+        """
         old, self._serial = self._file, self._serial + 1
         folder, now = self._info.dir, time.time()
         name = f"events.out.tfevents.{int(now):010d}.{self._serial:04d}{self._suffix}"
@@ -118,13 +117,22 @@ class TensorBoardWriter(Sink[TensorBoardWriterCfg]):
             self.resume_at(0)
         self.on_flush()
         if old is not None:
+            old.empty()
             old.close()
-            old.path.unlink(missing_ok=True)
+
+    def _tidy(self) -> None:
+        """Remove the files that ``_renew`` emptied."""
+        for file in self._event_files():
+            if file.stat().st_size == 0:
+                file.unlink()
+
+    def _event_files(self) -> list[Path]:
+        names = re.compile(rf"events\.out\.tfevents\.\d+\.\d+{re.escape(self._suffix)}")
+        folder = self._info.dir
+        return [file for file in folder.iterdir() if names.fullmatch(file.name)] if folder.is_dir() else []
 
     def _is_beyond(self, data: bytes, step: int, axis: str) -> bool:
-        from tensorboard.compat.proto.event_pb2 import Event
-
-        event = Event.FromString(data)
+        event = proto("event").Event.FromString(data)
         axes = {
             self._axes.get(value.tag, "step") for value in event.summary.value if not value.tag.startswith("_hparams_")
         }
@@ -135,17 +143,6 @@ class TensorBoardWriter(Sink[TensorBoardWriterCfg]):
         if record.pixels is not None or record.file is None:
             return None
         return self._info.pictures.read(record.file) if self._info.pictures is not None else None
-
-    def _saved(self) -> dict[str, Any]:
-        try:
-            saved = json.loads(self._sidecar.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return (
-            saved
-            if isinstance(saved, dict) and saved.keys() >= {"file", "length", "serial", "axes", "journal", "cuts"}
-            else {}
-        )
 
     def _opened(self) -> EventFile:
         if self._file is None:

@@ -1,4 +1,4 @@
-"""Work that must not disturb the loop: done in a thread of its own, tried again when it fails, given up at a deadline."""
+"""Work that must not disturb the loop: done in a thread, tried again when it fails, given up at a deadline."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class Attempt:
 class Worker:
     """Calls ``work`` when there may be some: it does all there is, or raises and is called again after a pause.
 
-    The thread wakes by time, not for each item, so that handing an item over costs the loop one ``deque.append``. Without a thread, ``work`` runs
-    inside ``nudge``.
+    The thread wakes by time, not for each item, so that handing an item over costs the loop one ``deque.append``.
+    Without a thread, ``work`` runs inside ``nudge``.
     """
 
     def __init__(
@@ -59,12 +59,12 @@ class Worker:
         threaded: bool = True,
         raises: bool = False,
     ) -> None:
-        self.name, self.state, self.error = name, "idle", ""
-        self.state: State
+        self.name, self.error = name, ""
+        self.state: State = "idle"
         self._work, self._finish = work, finish
         self._secs, self._raises, self._notices = secs, raises, notices
-        self._threaded, self._thread = threaded, None
-        self._thread: threading.Thread | None
+        self._threaded, self._used = threaded, False
+        self._thread: threading.Thread | None = None
         self._wake, self._answer, self._inline = threading.Event(), threading.Condition(), threading.RLock()
         self._asked = self._answered = self._failures = 0
         self._next_try = 0.0
@@ -75,6 +75,7 @@ class Worker:
         """There may be work."""
         if self._thread is not None:
             return
+        self._used = True
         if self._threaded and self._closing is None and self._launch():
             return
         with self._inline:
@@ -92,7 +93,8 @@ class Worker:
         """Wait until what was begun is done, has failed, or is late."""
         if self._thread is None:
             with self._inline:
-                self._attempt(forced=True)
+                if self._used:
+                    self._attempt(forced=True)
                 while self._closing is not None and self._must_retry():
                     time.sleep(min(CLOSING_PAUSE, max(0.0, self._deadline - time.monotonic())))
                     self._attempt(forced=True)
@@ -150,7 +152,7 @@ class Worker:
             self._fail(attempt.error, early=now < self._next_try and self._closing is None)
 
     def _fail(self, error: Exception, *, early: bool) -> None:
-        """An attempt that a flush forced before its time does not count: frequent flushes must not use up the retries."""
+        """An attempt that a flush forced before its time does not count: flushes must not use up the retries."""
         first, self.error = self.state != "degraded", f"{type(error).__name__}: {error}"
         if not early:
             self._failures += 1
