@@ -69,10 +69,12 @@ class Draft:
             return self._move(folder, root, self._write(folder, serial))
         except OSError as error:
             failure = write_error(root, error, self.num_bytes)
+            _discard(folder)
             raise failure from error
+        except BaseException:
+            _discard(folder)
+            raise
         finally:
-            with suppress(OSError):
-                remove_tree(folder)  # nothing is left there unless it failed
             files.close(lock)
 
     def _write(self, folder: Path, serial: int) -> Manifest:
@@ -121,6 +123,12 @@ def _new_folder(root: Path) -> tuple[Path, int]:
         if files.lock(fd) and path.exists():
             return path, fd
         files.close(fd)
+
+
+def _discard(folder: Path) -> None:
+    """Remove a draft as far as the disk lets us; the next store does the rest."""
+    with suppress(OSError):
+        remove_tree(folder)
 
 
 def clean(root: Path) -> None:

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from safetensors import safe_open
 from safetensors.torch import load_file
-from tests.checkpoints.boxes import Box, store_in, through_disk
 from torch import nn
 
 from dltools.errors import CheckpointError
+from tests.checkpoints.boxes import Box, store_in, through_disk
 
 DTYPES = [
     *(torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.complex64, torch.complex128, torch.bool),

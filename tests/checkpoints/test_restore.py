@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from tests.checkpoints.boxes import Box, store_in
 from torch import nn
 
 from dltools.errors import CheckpointError
+from tests.checkpoints.boxes import Box, store_in
 
 
 class Picky(Box):

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.checkpoints.boxes import Box, store_in
 from torch import nn
 
 from dltools.checkpoints import Ref, Store
@@ -19,6 +18,7 @@ from dltools.errors import CheckpointError, ConfigError
 from dltools.meters import Report
 from dltools.metrics import TargetCfg
 from dltools.optim import AdamWCfg
+from tests.checkpoints.boxes import Box, store_in
 
 ACC = TargetCfg(expr="val/acc", mode="max")
 
