@@ -47,7 +47,7 @@ def collect(
     >>> collect({"train": {"loss": loss}})["train/loss"]
     0.5
     """
-    sources = list(_sources(tree, ""))
+    sources = list(_sources(tree, getattr(tree, "lone_name", "")))
     unique = {id(source.states): source.states for _, source in sources}
     parts = [(kind, states.stored(name)) for states in unique.values() for name, kind in states.layout.items()]
     local = _to_host([tensor for _, tensor in parts])

@@ -108,7 +108,12 @@ class Metric(Component[CfgT], Counting, ABC):
 
     def compute(self, *, sync: bool = True, group: Group = None, timeout: float | None = None) -> Report:
         """The values over all ranks, which must all call it; named after the class in snake case. Changes nothing."""
-        return collect({snake(type(self).__name__): self}, sync=sync, group=group, timeout=timeout)
+        return collect(self, sync=sync, group=group, timeout=timeout)
+
+    @property
+    def lone_name(self) -> str:
+        """Its name where it is collected by itself."""
+        return snake(type(self).__name__)
 
     def read(self, s: States) -> Mapping[str, Reading]:
         """The values as ``collect`` takes them: NaN, with a warning, where something could not be counted."""

