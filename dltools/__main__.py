@@ -14,7 +14,9 @@ import dltools
 from dltools._catalog import KINDS, absent_extras, catalog, env, show
 from dltools.errors import DltoolsError
 
-app: typer.Typer = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=dltools.__doc__)
+app: typer.Typer = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=dltools.__doc__
+)
 Words = Annotated[
     list[str] | None, typer.Argument(metavar="[file.yaml] [path=value ...]", help="Config on top of the preset.")
 ]
@@ -23,7 +25,7 @@ Words = Annotated[
 @app.command()
 def run(name: Annotated[str, typer.Argument(help="A policy or one of its presets.")], words: Words = None) -> None:
     """Train by a policy; the same command goes on where an interrupted run stopped."""
-    from dltools.policies.base import configure
+    from dltools.policies.presets import configure
 
     cfg = configure(name, words or [])
     report = cfg.build().run()

@@ -1,4 +1,4 @@
-"""Packages whose names are imported at first use (PEP 562), listed once for people, type checkers and the interpreter."""
+"""Packages whose names are imported at first use (PEP 562), listed once for people, checkers and the interpreter."""
 
 from __future__ import annotations
 

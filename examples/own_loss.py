@@ -1,6 +1,6 @@
 """A loss of one's own, defined in a script: at once in YAML, on the command line and in a search.
 
-    python examples/own_loss.py loss=PowerLoss loss.p=3
+python examples/own_loss.py loss=PowerLoss loss.p=3
 """
 
 from __future__ import annotations

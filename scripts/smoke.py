@@ -12,10 +12,8 @@ assert "site-packages" in home.parts, f"the checkout was imported, not the wheel
 assert (home / "py.typed").is_file(), "py.typed is not shipped"
 assert "torch" not in sys.modules, "import dltools loads torch"
 
-modules = [dltools]
-for info in pkgutil.walk_packages(dltools.__path__, "dltools."):
-    if not info.name.endswith("__main__"):
-        modules.append(importlib.import_module(info.name))
+found = [info.name for info in pkgutil.walk_packages(dltools.__path__, "dltools.")]
+modules = [dltools, *(importlib.import_module(name) for name in found if not name.endswith("__main__"))]
 names = [(module, name) for module in modules for name in getattr(module, "__all__", ())]
 for module, name in names:
     getattr(module, name)

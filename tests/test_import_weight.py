@@ -1,4 +1,4 @@
-"""What an import loads: dltools itself no torch, an area nothing heavy beyond torch, even when all its names are used."""
+"""What an import loads: dltools itself no torch, an area nothing heavy beyond it, even when all names are used."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import subprocess
 import sys
 
 import pytest
+
 from tests.test_exports import PACKAGES
 
 HEAVY = {
-    "albumentations", "cv2", "matplotlib", "mlflow", "onnx", "pandas", "ray", "scipy", "skimage", "sklearn", "tensorboard",
-    "timm", "torchmetrics", "torchvision", "wandb",
+    "albumentations", "cv2", "matplotlib", "mlflow", "onnx", "pandas", "ray", "scipy", "skimage", "sklearn",
+    "tensorboard", "timm", "torchmetrics", "torchvision", "wandb",
 }  # fmt: skip
 PROBE = """
 import importlib, json, sys
@@ -22,7 +23,8 @@ for package in sys.argv[1:]:
     bare = set(sys.modules) - before
     for name in module.__all__ if package != "dltools" else ():
         getattr(module, name)
-    loaded[package] = [sorted({name.partition(".")[0] for name in names}) for names in (bare, set(sys.modules) - before)]
+    used = set(sys.modules) - before
+    loaded[package] = [sorted({name.partition(".")[0] for name in names}) for names in (bare, used)]
 print(json.dumps(loaded))
 """
 

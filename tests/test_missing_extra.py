@@ -28,7 +28,7 @@ CASES = [
 
 PROBE = '''
 import json, sys
-BLOCKED = {"albumentations", "cv2", "matplotlib", "mlflow", "onnx", "ray", "skimage", "sklearn", "tensorboard", "timm", "torchmetrics", "wandb"}
+BLOCKED = "albumentations cv2 matplotlib mlflow onnx ray skimage sklearn tensorboard timm torchmetrics wandb".split()
 
 class Without:
     """A finder that does not find the blocked packages."""

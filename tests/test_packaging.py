@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from tests.test_missing_extra import USES
 
 import dltools
+from tests.test_missing_extra import USES
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -1,7 +1,8 @@
 """Every block of the documents runs and says what is printed under it.
 
-A ``python`` block runs after those above it in its file, in one namespace; a ``text`` block right under it is its output. A line ``$ command`` of
-a ``console`` block runs, and the lines under it are its output. A ``yaml`` block after ``<!-- loads as dltools.losses.LossCfg -->`` loads as that.
+A ``python`` block runs after those above it in its file, in one namespace; a ``text`` block right under it is its
+output. A line ``$ command`` of a ``console`` block runs, and the lines under it are its output. A ``yaml`` block after
+``<!-- loads as dltools.losses.LossCfg -->`` loads as that.
 """
 
 from __future__ import annotations
@@ -91,7 +92,8 @@ def test_a_document_says_what_happens(file: Path, tmp_path: Path, monkeypatch: p
 
 
 def test_blocks_are_found_with_what_stands_under_them() -> None:
-    text = "a\n\n```python\nprint(1)\n```\n\n```text\n1\n```\n\n<!-- loads as m.C -->\n```yaml\na: 1\n```\n\n```python\nx\n```\nand\n```text\n2\n```\n"
+    text = "a\n\n```python\nprint(1)\n```\n\n```text\n1\n```\n\n<!-- loads as m.C -->\n```yaml\na: 1\n```\n\n"
+    text += "```python\nx\n```\nand\n```text\n2\n```\n"
     assert [(b.kind, b.line, b.loads, b.output) for b in blocks(text)] == [
         ("python", 3, None, "1\n"),
         ("text", 7, None, None),

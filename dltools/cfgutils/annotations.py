@@ -6,6 +6,8 @@ import math
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -66,7 +68,7 @@ def strict(annotation: Any, record: type[Any], decode: Callable[[type[Any], Any]
     if annotation is Path:
         return Annotated[Path, Strict(False)]
     if origin in (Union, types.UnionType):
-        return Union[tuple(map(inner, args))]
+        return reduce(or_, map(inner, args))
     if plain in (tuple, list, Sequence):
         parts = args if plain is tuple and args else (*(args or (Any,)), ...)
         return types.GenericAlias(tuple, tuple(map(inner, parts)))

@@ -6,9 +6,7 @@ import inspect
 from typing import Any, ClassVar, Generic, TypeVar, get_args
 
 from dltools.cfgutils.config import Config
-from dltools.cfgutils.frozen import call
 from dltools.errors import ConfigError
-from dltools.cfgutils.record import values
 
 C = TypeVar("C", bound=Config[Any])
 
@@ -25,8 +23,8 @@ class _Signature:
 class Component(Generic[C]):
     """What a config builds without run-time arguments: a loss, a metric, a writer, an augmentation.
 
-    ``XxxLoss(alpha=.3)`` is short for ``build(XxxLossCfg(alpha=.3))``; the config class is read off the base, ``OverlapLoss[TverskyLossCfg]``.
-    What a component prepares from its config stands in ``setup``.
+    ``XxxLoss(alpha=.3)`` is short for ``build(XxxLossCfg(alpha=.3))``; the config class is read off the base,
+    ``OverlapLoss[TverskyLossCfg]``. What a component prepares from its config stands in ``setup``.
     """
 
     cfg: C

@@ -23,7 +23,8 @@ _TAGS: weakref.WeakValueDictionary[tuple[type[Any], str], type[Config[Any]]] = w
 class Config(Record, Generic[T_co]):
     """A record that names what it builds.
 
-    A *family* is an abstract config, generic in its product, that declares how to build it; a concrete config names its product and is final:
+    A *family* is an abstract config, generic in its product, that declares how to build it; a concrete config names
+    its product and is final:
 
     >>> class ScaleCfg(Config[T]):
     ...     def build(self) -> T:
@@ -165,7 +166,7 @@ def _register(cls: type[Config[Any]]) -> None:
 
 def _home(cls: type[Any]) -> str:
     """Where a class stands; two functions of one module may each have a local class of the same name."""
-    return f"{cls.__module__}.{cls.__qualname__.rpartition('<locals>')[2] if '<locals>' in cls.__qualname__ else cls.__qualname__}"
+    return f"{cls.__module__}.{cls.__qualname__.rpartition('<locals>.')[2]}"
 
 
 def _resolve(cls: type[Config[Any]]) -> Any:

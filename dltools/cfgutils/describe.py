@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 import json
 import sys
 import textwrap
@@ -23,7 +24,7 @@ C = TypeVar("C", bound=Record)
 
 
 def field_docs(cls: type[Record]) -> dict[str, str]:
-    """The string literal under each field, from the source of the class and its bases; nothing where there is no source."""
+    """The string literal under each field, from the source of the class and its bases; empty without a source."""
     docs: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         if not issubclass(base, Record) or base in (Record, Config):
@@ -33,7 +34,7 @@ def field_docs(cls: type[Record]) -> dict[str, str]:
         except (OSError, TypeError, SyntaxError):
             continue
         lines = getattr(body, "body", [])
-        for field, doc in zip(lines, lines[1:], strict=False):
+        for field, doc in itertools.pairwise(lines):
             if isinstance(field, ast.AnnAssign) and isinstance(doc, ast.Expr) and isinstance(doc.value, ast.Constant):
                 docs[ast.unparse(field.target)] = inspect.cleandoc(str(doc.value.value))
     return docs
@@ -60,7 +61,8 @@ def _doc(cls: type[Record]) -> str:
 def cli(cls: type[C], argv: Sequence[str] | None = None) -> C:
     """The config that a command line gives: ``train.py [base.yaml] [path=value ...] [--help] [--print]``.
 
-    ``--help`` lists the fields, ``--print`` the resulting YAML, and both leave; a mistake is printed and leaves with status 2.
+    ``--help`` lists the fields, ``--print`` the resulting YAML, and both leave; a mistake is printed and leaves with
+    status 2.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     options = {word for word in words if word.startswith("-")}

@@ -29,8 +29,9 @@ Tree = dict[str, Any]
 def load(cls: type[C], path_or_text: Path | str, *overrides: str) -> C:
     """A config from a file or a text, with ``path=value`` words on top.
 
-    A ``Path``, or a name ending in yaml, yml or json, is a file; all else is the text itself. ``include: base.yaml`` (or a list) at the top
-    merges deeply over other files. All mistakes come in one ConfigError with file, line, path and the nearest legal name.
+    A ``Path``, or a name ending in yaml, yml or json, is a file; all else is the text itself. ``include: base.yaml``
+    (or a list) at the top merges deeply over other files. All mistakes come in one ConfigError with file, line, path
+    and the nearest legal name.
     """
     if isinstance(path_or_text, Path) or path_or_text.endswith((".yaml", ".yml", ".json")):
         name = str(path_or_text)
@@ -42,7 +43,7 @@ def load(cls: type[C], path_or_text: Path | str, *overrides: str) -> C:
     return _construct(cls, tree, where, name)
 
 
-def dump(cfg: Record, format: Literal["yaml", "json"] = "yaml") -> str:  # noqa: A002  # the field's word
+def dump(cfg: Record, format: Literal["yaml", "json"] = "yaml") -> str:  # the field's word
     """The whole config as text that ``load`` reads back to an equal one."""
     tree = to_tree(cfg)
     if format == "yaml":

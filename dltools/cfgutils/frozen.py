@@ -26,7 +26,7 @@ class FrozenMap(dict[K, V]):
         return type(self), (dict(self),)
 
 
-def _refuse(self: Any, *args: Any, **kwargs: Any) -> NoReturn:
+def _refuse(*_: Any, **__: Any) -> NoReturn:
     raise TypeError("a config is read-only; make a changed copy with cfg.replace(...) or override(cfg, ...)")
 
 
@@ -36,7 +36,7 @@ setattr(FrozenMap, "__hash__", lambda self: hash(frozenset(self.items())))  # no
 
 
 def freeze(value: Any, leaves: list[Any]) -> Any:
-    """Lists become tuples, mappings FrozenMaps, numpy scalars Python numbers; other objects stay and join ``leaves``."""
+    """Lists become tuples, mappings FrozenMaps, numpy scalars Python numbers; other objects join ``leaves``."""
     if type(value) in PLAIN:
         return value
     if isinstance(value, (list, tuple)):

@@ -85,9 +85,9 @@ def _real_path(loc: tuple[str | int, ...], given: Any, missing: bool) -> Path:
     """The location less the steps that pydantic adds for members of a union: the input does not have them."""
     path: list[str | int] = []
     for i, step in enumerate(loc):
-        if isinstance(given, Mapping) and step in given:
-            given = given[step]
-        elif isinstance(given, (tuple, list)) and isinstance(step, int) and step < len(given):
+        if (isinstance(given, Mapping) and step in given) or (
+            isinstance(given, (tuple, list)) and isinstance(step, int) and step < len(given)
+        ):
             given = given[step]
         elif not (missing and i == len(loc) - 1):
             continue

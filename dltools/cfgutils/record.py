@@ -103,7 +103,7 @@ class _Signature:
 
 
 def _install(cls: type[Record]) -> None:
-    """Our constructor, which raises ConfigError, and signature; pydantic puts its own there whenever it builds a class."""
+    """Our constructor, which raises ConfigError, and signature; pydantic replaces them whenever it builds a class."""
     made: Any = cls
     made.__init__ = _init
     made.__signature__ = _Signature()
@@ -239,7 +239,7 @@ def _validate_open(self: Record, fields: dict[str, Any]) -> None:
 
 
 def _prepare(cls: type[Record]) -> None:
-    """At first use: evaluate the annotations, put our rules in them, let pydantic build the validator, check the defaults."""
+    """At first use: evaluate the annotations, put our rules in them, make the validator, check the defaults."""
     try:
         evaluated = hints(cls, scope(cls))
     except NameError as error:

@@ -21,7 +21,8 @@ def space(cfg: Record) -> dict[str, Space]:
 def resolve(cfg: C, sampled: Mapping[str, Any]) -> C:
     """The config with a drawn value in the place of each space.
 
-    A choice takes the label of an option (a config's tag) or the option itself; values of branches not taken are ignored.
+    A choice takes the label of an option (a config's tag) or the option itself; values of branches not taken are
+    ignored.
     """
     known = space(cfg)
     for name in sampled:

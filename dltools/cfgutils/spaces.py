@@ -48,7 +48,7 @@ class Space:
         return f"{self.kind}({', '.join(map(source, self.args))})"
 
     def labels(self) -> tuple[Any, ...]:
-        """What names each option: its tag if it is a config (``#2`` on the second of a kind), else the option itself."""
+        """What names each option: a config's tag (``#2`` on the second of a kind), else the option itself."""
         names: list[Any] = []
         for option in self.args:
             tag = getattr(type(option), "tag", None)

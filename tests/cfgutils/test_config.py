@@ -8,11 +8,11 @@ from typing import Any
 
 import cloudpickle
 import pytest
-from tests.cfgutils.families import Disc, DiscCfg, Group, GroupCfg, Pen, PenCfg, ShapeCfg, T_co
 
 from dltools.cfgutils import Config, build, uniform
 from dltools.cfgutils.config import members, tags
 from dltools.errors import ConfigError
+from tests.cfgutils.families import Disc, DiscCfg, Group, GroupCfg, Pen, PenCfg, ShapeCfg, T_co
 
 
 def test_build_makes_the_named_product() -> None:
@@ -68,7 +68,7 @@ def test_an_unnamed_product_and_a_missing_one() -> None:
         def build(self) -> T_co:
             return self.product()(self)
 
-    class LostCfg(FamilyCfg["Nowhere"]):  # type: ignore[name-defined]  # noqa: F821
+    class LostCfg(FamilyCfg["Nowhere"]):  # type: ignore[name-defined]
         pass
 
     with pytest.raises(ConfigError, match="builds 'Nowhere', which .* does not define"):

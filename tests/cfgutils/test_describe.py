@@ -5,10 +5,10 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from tests.cfgutils.families import DiscCfg, GroupCfg, SceneCfg, ShapeCfg
 
 from dltools.cfgutils import cli, dump, schema
 from dltools.cfgutils.describe import field_docs
+from tests.cfgutils.families import DiscCfg, GroupCfg, SceneCfg, ShapeCfg
 
 
 def test_field_docs_are_the_literals_under_the_fields() -> None:

@@ -11,10 +11,10 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.cfgutils.families import BrushCfg, DiscCfg, GroupCfg, PenCfg, SceneCfg, ShapeCfg
 
 from dltools.cfgutils import dump, fingerprint, load, override
 from dltools.errors import ConfigError
+from tests.cfgutils.families import BrushCfg, DiscCfg, GroupCfg, PenCfg, SceneCfg, ShapeCfg
 
 number = st.floats(allow_nan=False)
 share = st.floats(0, 1)
@@ -76,7 +76,8 @@ def test_every_mistake_of_a_file_has_its_line(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text("count: 7\ntool: {type: Pen, width: 1e-4}\n")
     file = tmp_path / "train.yaml"
     file.write_text(
-        "include: base.yaml\nshape:\n  type: Group\n  parts:\n    a: {type: Disc, raduis: 3}\n    b: {type: Pen}\nnmae: x\nscale: x\n"
+        "include: base.yaml\nshape:\n  type: Group\n  parts:\n"
+        "    a: {type: Disc, raduis: 3}\n    b: {type: Pen}\nnmae: x\nscale: x\n"
     )
     assert refusal(file).splitlines() == [
         f"{file}:5: shape.parts.a.raduis: unknown; did you mean 'radius'?",

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.cfgutils.families import BrushCfg, DiscCfg, GroupCfg, SceneCfg
 
 from dltools.cfgutils import Record, uniform
 from dltools.errors import ConfigError
+from tests.cfgutils.families import BrushCfg, DiscCfg, GroupCfg, SceneCfg
 
 
 def refusal(make: Any) -> str:

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from scipy import stats
-from tests.cfgutils.families import BrushCfg, DiscCfg, GroupCfg, PenCfg, SceneCfg
 
 from dltools.cfgutils import (
     Space,
@@ -22,6 +21,7 @@ from dltools.cfgutils import (
     uniform,
 )
 from dltools.errors import ConfigError
+from tests.cfgutils.families import BrushCfg, DiscCfg, GroupCfg, PenCfg, SceneCfg
 
 OPEN = SceneCfg(
     tool=choice(PenCfg(width=loguniform(1e-4, 1e-1)), BrushCfg(hairs=(0.9, uniform(0.9, 0.999)))),

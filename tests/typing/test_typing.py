@@ -11,7 +11,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PLANTED = Path(__file__).with_name("planted.py")
-EXPECTED = {n for n, line in enumerate(PLANTED.read_text().splitlines(), 1) if "# refused" in line and not line.startswith('"')}
+EXPECTED = {
+    n for n, line in enumerate(PLANTED.read_text().splitlines(), 1) if "# refused" in line and not line.startswith('"')
+}
 
 
 def run(*command: str) -> str:
