@@ -15,11 +15,11 @@ from torch import Tensor
 from dltools.cfgutils.config import Config
 from dltools.errors import ConfigError, ShapeError
 from dltools.functional.image import to_image
+from dltools.writers.cfg import Delivery as Delivery
+from dltools.writers.cfg import RunInfo as RunInfo
+from dltools.writers.cfg import WriterCfg as WriterCfg
 from dltools.writers.histogram import spread
-from dltools.writers.lifecycle import Delivery as Delivery
 from dltools.writers.lifecycle import Lifecycle
-from dltools.writers.lifecycle import RunInfo as RunInfo
-from dltools.writers.lifecycle import WriterCfg as WriterCfg
 from dltools.writers.params import flatten
 from dltools.writers.records import (
     Artifact,

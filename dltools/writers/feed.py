@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import threading
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ class Cut:
 
 
 class Feed:
-    """Hands records over in order, each until it is confirmed. One thread offers, one takes; neither locks.
+    """Hands records over in order, each until it is confirmed. One thread offers, one takes; only dropping locks.
 
     With a journal every record is known by where it stands there: what is missing between two of them is read from the
     file, and what was read already is skipped. So the queue may overflow, or start in the middle.
@@ -37,7 +37,7 @@ class Feed:
         """Where the journal's first record begins that is not confirmed."""
         self._current: list[Record] | Cut | None = None
         self._current_end, self._current_own = self.position, 0
-        self._behind = False
+        self._behind, self._dropping = False, threading.Lock()
         self._taken = self._settled = self._bytes = self._freed = 0
         self.written = self.dropped = 0
 
@@ -48,22 +48,15 @@ class Feed:
 
     def offer(self, record: Record, *, alive: bool = True) -> None:
         """Queue a record, the one just written where there is a journal. Without one the oldest make room."""
-        start, end = self._journal.span if self._journal is not None else (0, 0)
-        if type(record) not in self._accepts:
-            if self._journal is not None:
-                self._queue.append((None, start, end))
-            return
-        self._taken += 1
-        if isinstance(record, Image):
-            record = self._lighten(record)
-        if not alive and self._journal is None:
-            self.dropped += 1
-        elif self._journal is not None and (not alive or len(self._queue) >= self._max):
+        wanted = type(record) in self._accepts
+        self._taken += wanted
+        if self._journal is None:
+            if wanted:
+                self._offer_alone(record, alive=alive)
+        elif not alive or len(self._queue) >= self._max:
             self._behind = True
         else:
-            self._queue.append((record, start, end))
-            while self._journal is None and (len(self._queue) > self._max or self._bytes - self._freed > MAX_BYTES):
-                self._drop_oldest()
+            self._queue.append((self._lighten(record) if wanted else None, *self._journal.span))
 
     def offer_cut(self, following: Mapping[str, int]) -> None:
         """Queue a rewind, behind what came before it."""
@@ -77,7 +70,8 @@ class Feed:
     def take(self) -> list[Record] | Cut | None:
         """What is next: some records, or a rewind. The same again until it is confirmed; None if there is nothing."""
         if self._current is None:
-            self._current = self._next()
+            with self._dropping:
+                self._current = self._next()
         return self._current
 
     def confirm(self) -> None:
@@ -104,10 +98,11 @@ class Feed:
                 if missing := self._read(start):
                     return missing
                 end = self.position
-            with contextlib.suppress(IndexError):  # the other thread may have dropped it
-                self._queue.popleft()
-            if item is not None and (self._journal is None or stop > end):
+            self._queue.popleft()
+            if item is not None and (self._journal is None or start >= end):
                 batch.append(item)
+            elif item is not None:
+                self._freed += _nbytes(item)
             end = max(end, stop)
         if batch:
             self._current_end, self._current_own = end, len(batch)
@@ -135,20 +130,35 @@ class Feed:
             self.position = end if end > self.position else stop
         return []
 
-    def _lighten(self, image: Image) -> Image:
+    def _lighten(self, record: Record) -> Record:
         """Pixels beyond the limit are read from their file later."""
-        size = _nbytes(image)
-        if image.file is not None and self._bytes - self._freed + size > MAX_BYTES:
-            return replace(image, pixels=None)
+        size = _nbytes(record)
+        if isinstance(record, Image) and record.file is not None and self._bytes - self._freed + size > MAX_BYTES:
+            return replace(record, pixels=None)
         self._bytes += size
-        return image
+        return record
 
-    def _drop_oldest(self) -> None:
-        with contextlib.suppress(IndexError):
-            item = self._queue.popleft()[0]
-            if isinstance(item, Record):
+    def _offer_alone(self, record: Record, *, alive: bool) -> None:
+        """Without a journal, what finds no place is lost: the oldest record that waits, never a rewind."""
+        if not alive:
+            self.dropped += 1
+            return
+        self._bytes += _nbytes(record)
+        self._queue.append((record, 0, 0))
+        if len(self._queue) > self._max or self._bytes - self._freed > MAX_BYTES:
+            with self._dropping:
+                self._drop()
+
+    def _drop(self) -> None:
+        cuts: list[tuple[Record | Cut | None, int, int]] = []
+        while self._queue and (len(self._queue) + len(cuts) > self._max or self._bytes - self._freed > MAX_BYTES):
+            entry = self._queue.popleft()
+            if isinstance(entry[0], Cut):
+                cuts.append(entry)
+            elif entry[0] is not None:
                 self.dropped += 1
-                self._bytes -= _nbytes(item)
+                self._bytes -= _nbytes(entry[0])
+        self._queue.extendleft(reversed(cuts))
 
 
 def _nbytes(record: Record) -> int:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pydantic_core import from_json, to_json
 
 from dltools.errors import DltoolsError
-from dltools.writers.records import KINDS, Params, Record, Scalars
+from dltools.writers.records import KINDS, Params, Record, Scalars, to_float
 
 NONFINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _NAMES = {kind: name for name, kind in KINDS.items()}
@@ -147,13 +147,5 @@ def series(records: Iterable[Record], axis: str = "step") -> dict[str, tuple[NDA
     lines = {}
     for name, points in found.items():
         steps = np.array(sorted(points), np.int64)
-        lines[name] = steps, np.array([_float(points[step]) for step in steps.tolist()], np.float64)
+        lines[name] = steps, np.array([to_float(points[step]) for step in steps.tolist()], np.float64)
     return lines
-
-
-def _float(value: float) -> float:
-    """An integer too large for a float is infinite."""
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf

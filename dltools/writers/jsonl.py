@@ -13,7 +13,7 @@ from dltools.writers.base import Delivery, RunInfo, Writer, WriterCfg
 from dltools.writers.logbook import Logbook
 from dltools.writers.pictures import Pictures, safe
 from dltools.writers.png import ImageFormat, check_format
-from dltools.writers.records import Artifact, Image, Record
+from dltools.writers.records import Artifact, Image, Params, Record
 from dltools.writers.worker import Notice, State
 
 
@@ -71,10 +71,12 @@ class JsonlWriter(Writer[JsonlWriterCfg]):
     def put(self, record: Record) -> None:
         self.keep(record)
 
-    def keep(self, record: Record) -> Record:
-        """Write the record's line; returns the record as it is kept: a picture with its file."""
+    def keep(self, record: Record) -> Record | None:
+        """Write the record's line; returns the record as kept, a picture with its file; None if it says nothing new."""
         if self.logbook is None or self._pictures is None:
             return record
+        if isinstance(record, Params) and self.logbook.has(record):
+            return None
         if isinstance(record, Image):
             record = self._pictures.take(record)
         elif isinstance(record, Artifact):

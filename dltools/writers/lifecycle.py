@@ -10,64 +10,20 @@ import warnings
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, final
+from typing import Any, Self, TypeVar, final
 
-from dltools.cfgutils.annotations import Positive, PositiveInt
 from dltools.cfgutils.component import Component
-from dltools.cfgutils.config import Config
 from dltools.dist import rank
 from dltools.errors import DltoolsError
+from dltools.writers.cfg import Delivery, RunInfo, WriterCfg
 from dltools.writers.records import Params, Record, Scalars, check_name, check_step
 from dltools.writers.staging import Numbers, Stage, Staged
-from dltools.writers.worker import Notice, State, Worker
+from dltools.writers.worker import Notice, Worker
 
-if TYPE_CHECKING:
-    from dltools.writers.logbook import Logbook
-    from dltools.writers.pictures import Pictures
-
-T_co = TypeVar("T_co", covariant=True)
-C = TypeVar("C", bound="WriterCfg[Any]")
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """How a backend is doing, in records."""
-
-    state: State
-    written: int = 0
-    pending: int = 0
-    dropped: int = 0
-    error: str | None = None
-
-
-@dataclass(frozen=True)
-class RunInfo:
-    """What a backend learns when it is opened."""
-
-    dir: Path
-    """The backend's own folder; not made yet."""
-    rank: int = 0
-    next: Mapping[str, int] = field(default_factory=dict)
-    """Largest step so far + 1, by axis."""
-    journal: Logbook | None = None
-    pictures: Pictures | None = None
-
-
-class WriterCfg(Config[T_co]):
-    ranks: Literal["zero", "all"] = "zero"
-    """Which processes of a group write; inside a MultiWriter at most those that it writes on."""
-    flush_secs: Positive = 1.0
-    """Seconds between deliveries in the background."""
-    max_pending: PositiveInt = 100_000
-    """Records kept for a backend that is slow or away."""
-    on_error: Literal["warn", "raise"] = "warn"
-    """A backend that fails: warn once and try again, or raise at the next call."""
-
-    def build(self) -> T_co:
-        return self.product()(self)
+C = TypeVar("C", bound=WriterCfg[Any])
 
 
 class Lifecycle(Component[C], ABC):
@@ -170,10 +126,11 @@ class Lifecycle(Component[C], ABC):
     @final
     def start(self, run: RunInfo) -> bool:
         """Open below the run's folder; false on a rank that the config leaves out."""
-        self._pid, self._rank = os.getpid(), run.rank
-        self._active = run.rank == 0 or self.cfg.ranks == "all"
-        if self._active:
-            self._next = dict(self.open(replace(run, dir=run.dir / str(getattr(self.cfg, "dir", "")))))
+        if not self._pid:
+            self._rank, active = run.rank, run.rank == 0 or self.cfg.ranks == "all"
+            if active:
+                self._next = dict(self.open(replace(run, dir=run.dir / str(getattr(self.cfg, "dir", "")))))
+            self._pid, self._active = os.getpid(), active
         return self._active
 
     def _cut(self, following: dict[str, int], *, others: bool) -> None:

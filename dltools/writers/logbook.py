@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
-import socket
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -13,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from dltools.errors import DltoolsError
+from dltools.writers.disk import own, publish
 from dltools.writers.journal import decode, encode, read_lines
 from dltools.writers.records import Image, Params, Record
 
@@ -49,15 +48,14 @@ class Logbook:
         """Records that could not be written yet."""
         return len(self._backlog)
 
+    def has(self, params: Params) -> bool:
+        """Whether these are the hyperparameters that were written last."""
+        last = self._params
+        return last is not None and (last.params, last.metrics) == (params.params, params.metrics)
+
     def append(self, record: Record) -> None:
-        """Write a record's line, or keep it if the disk refuses."""
+        """Write a record's line, or keep it if the disk refuses; with too many kept already, it is dropped."""
         if isinstance(record, Params):
-            if self._params is not None and (record.params, record.metrics) == (
-                self._params.params,
-                self._params.metrics,
-            ):
-                self.span = (self.end, self.end)
-                return
             self._params = record
         line = encode(record, self.rank)
         if self._backlog or not self._write(line):
@@ -80,7 +78,7 @@ class Logbook:
             self._synced = time.monotonic()
 
     def read(self, start: int, stop: int, limit: int = 2000) -> tuple[list[tuple[Record, int]], int]:
-        """The records of up to ``limit`` lines from an offset on, with where each begins; and where the last line ends."""
+        """Records of up to ``limit`` lines from an offset on, with where each begins; and where the last line ends."""
         lines = list(islice(read_lines(self.path, start, stop), limit))
         records = [(record, begin) for begin, _, line in lines if (record := _tolerant(line)) is not None]
         return records, lines[-1][1] if lines else start
@@ -88,14 +86,17 @@ class Logbook:
     def rewind(self, following: Mapping[str, int]) -> bool:
         """Move what each axis holds from its step on to ``<name>.cut-<n>.jsonl``; false if there is nothing to move."""
         self.sync()
-        kept: list[bytes] = []
-        cut: list[bytes] = []
+        if self._backlog:
+            raise DltoolsError(f"{self.path} cannot be written, so it cannot be rewound: {self.error}")
+        if self._fd < 0:
+            return False
+        kept, cut = bytearray(), bytearray()
         for _, _, line in read_lines(self.path):
-            (cut if _is_beyond(_tolerant(line), following) else kept).append(line)
+            (cut if _is_beyond(_tolerant(line), following) else kept).extend(line)
         if not cut:
             return False
-        _publish(self.path.with_name(f"{self.path.stem}.cut-{self.cuts + 1}.jsonl"), cut)
-        _publish(self.path, kept)
+        publish(self.path.with_name(f"{self.path.stem}.cut-{self.cuts + 1}.jsonl"), cut, durable=True)
+        publish(self.path, kept, durable=True)
         os.close(self._fd)
         self._open_file()
         return True
@@ -111,7 +112,7 @@ class Logbook:
     def _open(self) -> bool:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = lock(self.path)
+            self._lock = own(self.path)
             self._open_file()
         except OSError as error:
             self.error = error
@@ -160,51 +161,6 @@ class Logbook:
         return True
 
 
-def lock(path: Path) -> int:
-    """Own the journal, or refuse with the process that does."""
-    place = path.with_name(f".{path.name}.lock")
-    fd = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        host, _, pid = os.pread(fd, 300, 0).decode(errors="replace").strip().rpartition(" ")
-        os.close(fd)
-        if not _is_gone(host, pid):
-            own = (
-                "this process"
-                if (host, pid) == (socket.gethostname(), str(os.getpid()))
-                else f"process {pid} on {host}"
-            )
-            raise DltoolsError(
-                f"{path} is being written by {own} (pid {pid})", hint="close that writer, or choose another dir"
-            ) from None
-        place.unlink(missing_ok=True)  # a child of the dead owner still has its descriptor
-        return lock(path)
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, f"{socket.gethostname()} {os.getpid()}".encode(), 0)
-    return fd
-
-
-def _is_gone(host: str, pid: str) -> bool:
-    if host != socket.gethostname() or not pid.isdecimal():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return _is_zombie(int(pid))
-
-
-def _is_zombie(pid: int) -> bool:
-    """A killed process that its parent has not asked about yet; only Linux tells."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return False
-
-
 def _is_beyond(record: Record | None, following: Mapping[str, int]) -> bool:
     """Hyperparameters belong to the whole run."""
     if record is None or isinstance(record, Params) or record.axis not in following:
@@ -218,13 +174,3 @@ def _tolerant(line: bytes) -> Record | None:
         return decode(line)
     except ValueError:
         return None
-
-
-def _publish(path: Path, lines: list[bytes]) -> None:
-    """Replace a file whole."""
-    draft = path.with_name(f".{path.name}.draft")
-    with draft.open("wb") as file:
-        file.writelines(lines)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from dltools.writers.base import WriterCfg
-from dltools.writers.records import ALL_KINDS, Record
+from dltools.writers.records import ALL_KINDS, Params, Record
 from dltools.writers.sink import Sink
 
 
@@ -33,7 +33,8 @@ class MemoryWriter(Sink[MemoryWriterCfg]):
         self.records.extend(batch)
 
     def on_rewind(self, step: int, axis: str) -> None:
-        self.records = [record for record in self.records if record.axis != axis or record.step < step]
+        """Hyperparameters belong to the whole run."""
+        self.records = [r for r in self.records if isinstance(r, Params) or r.axis != axis or r.step < step]
 
 
 class NullWriterCfg(WriterCfg["NullWriter"]):

@@ -60,10 +60,10 @@ class MultiWriter(Writer[MultiWriterCfg]):
         return run.next
 
     def put(self, record: Record) -> None:
-        if self.journal is not None:
-            record = self.journal.keep(record)
-        for writer in self._open:
-            writer.put(record)
+        kept = self.journal.keep(record) if self.journal is not None else record
+        if kept is not None:
+            for writer in self._open:
+                writer.put(kept)
 
     def begin(self, status: str | None, deadline: float) -> None:
         for writer in self._members():

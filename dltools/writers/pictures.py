@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from dltools.writers.disk import publish
 from dltools.writers.png import ImageFormat, encode_image
 from dltools.writers.records import Image
 from dltools.writers.worker import Notice, Worker
@@ -78,9 +79,7 @@ class Pictures:
             if record.pixels is not None:
                 place = self.root / file
                 place.parent.mkdir(parents=True, exist_ok=True)
-                draft = place.with_name(f".{place.name}.draft")
-                draft.write_bytes(encode_image(record.pixels, self._format))
-                draft.replace(place)
+                publish(place, encode_image(record.pixels, self._format))
                 self._bytes -= record.pixels.nbytes
             self._queue.popleft()
 

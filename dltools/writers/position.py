@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dltools.writers.disk import publish
 from dltools.writers.logbook import Logbook
 
 
@@ -17,8 +18,8 @@ class Position:
 
     file: str
     length: int
-    journal: int = 0
-    """Where the journal's first record begins that is not in the file."""
+    journal: int | None = None
+    """Where the journal's first record begins that is not in the file; None if it was written without a journal."""
     cuts: int = 0
     """Rewinds of the journal so far: another number, and offsets mean nothing any more."""
     notes: Mapping[str, Any] = field(default_factory=dict)
@@ -34,10 +35,9 @@ class Position:
 
     def save(self, path: Path) -> None:
         """Write it to a file, which holds the old position or the new one at any time."""
-        draft = path.with_name(f"{path.name}.draft")
-        draft.write_text(json.dumps(asdict(self)), encoding="utf-8")
-        draft.replace(path)
+        publish(path, json.dumps(asdict(self)).encode())
 
     def holds(self, file: Path, journal: Logbook) -> bool:
         """Whether file and journal are still those that it speaks of."""
-        return self.cuts == journal.cuts and self.journal <= journal.end and self.length <= file.stat().st_size
+        start = self.journal or 0
+        return self.cuts == journal.cuts and start <= journal.end and self.length <= file.stat().st_size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -128,3 +129,11 @@ def check_text(text: object, what: str) -> str:
     if not isinstance(text, str) or any(0xD800 <= ord(c) < 0xE000 for c in text):
         raise ConfigError(f"{what} is {text!r:.80}", expected="a string without lone surrogates")
     return text
+
+
+def to_float(value: float) -> float:
+    """A number as a float; an integer too large for one is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf

@@ -8,7 +8,7 @@ from typing import Any
 
 from dltools.writers.events import proto
 from dltools.writers.png import ImageFormat, encode_image, image_size
-from dltools.writers.records import Hist, Image, Params, Record, Scalars, Setting, Text
+from dltools.writers.records import Hist, Image, Params, Record, Scalars, Setting, Text, to_float
 
 FILE_VERSION = "brain.Event:2"
 
@@ -29,7 +29,7 @@ def events_of(record: Record, images: ImageFormat, data: bytes | None = None) ->
     Summary = proto("summary").Summary
     if isinstance(record, Scalars):
         value = Summary.Value
-        values = [value(tag=tag, simple_value=_float(number)) for tag, number in record.values.items()]
+        values = [value(tag=tag, simple_value=to_float(number)) for tag, number in record.values.items()]
         yield _event(record.time, step=record.step, summary=Summary(value=values))
     elif isinstance(record, Image):
         if record.pixels is not None:
@@ -128,13 +128,6 @@ def _empty_tensor() -> Any:
 
 def _set(target: Any, setting: Setting) -> None:
     if isinstance(setting, (int, float)):
-        target.number_value = _float(setting)
+        target.number_value = to_float(setting)
     else:
         target.string_value = str(setting)
-
-
-def _float(number: float) -> float:
-    try:
-        return float(number)
-    except OverflowError:
-        return float("inf") if number > 0 else float("-inf")

@@ -56,7 +56,7 @@ class TensorBoardWriter(Sink[TensorBoardWriterCfg]):
         for file in self._event_files():
             if file.name > saved.file:  # made by a process that died before it was recorded
                 file.unlink()
-        if run.journal is None:
+        if run.journal is None or saved.journal is None:  # nothing tells what the file lacks
             self._file = EventFile(known)
         elif saved.holds(known, run.journal):
             self._file = EventFile(known, keep=saved.length)
@@ -84,8 +84,8 @@ class TensorBoardWriter(Sink[TensorBoardWriterCfg]):
     def on_flush(self) -> None:
         file, journal = self._opened(), self._info.journal
         notes = {"serial": self._serial, "axes": self._axes, "has_params": self._has_params}
-        cuts = journal.cuts if journal is not None else 0
-        Position(file.path.name, file.length, self.position, cuts, notes).save(self._sidecar)
+        at, cuts = (self.position, journal.cuts) if journal is not None else (None, 0)
+        Position(file.path.name, file.length, at, cuts, notes).save(self._sidecar)
 
     def on_rewind(self, step: int, axis: str) -> None:
         if self._info.journal is not None:
@@ -105,7 +105,7 @@ class TensorBoardWriter(Sink[TensorBoardWriterCfg]):
     def _renew(self, events: list[bytes]) -> None:
         """A new file in place of the old one, to be filled from the journal; its name sorts after the old one's.
 
-        A running TensorBoard goes on to it, if the old file is still there to be left: it is emptied now, removed later.
+        A running TensorBoard goes on to it only if the old file is still there: it is emptied now, removed later.
         """
         old, self._serial = self._file, self._serial + 1
         folder, now = self._info.dir, time.time()

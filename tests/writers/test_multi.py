@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +10,14 @@ import pytest
 import torch
 
 from dltools.errors import ConfigError, MissingExtraError
-from dltools.meters import collect
-from dltools.meters import Mean
-from dltools.writers.base import WriterCfg
+from dltools.meters import Mean, collect
+from dltools.writers.base import Delivery, WriterCfg
 from dltools.writers.journal import read_journal
 from dltools.writers.memory import MemoryWriter, MemoryWriterCfg
 from dltools.writers.multi import MultiWriter, MultiWriterCfg
 from dltools.writers.records import Scalars
 from dltools.writers.tensorboard import TensorBoardWriterCfg
-from tests.writers.helpers import FaultyWriter, FaultyWriterCfg, journal, steps, tensorboard, values
+from tests.writers.helpers import FaultyWriter, FaultyWriterCfg, journal, steps, tensorboard, until, values
 
 
 def multi(folder: Path, **writers: WriterCfg[Any]) -> MultiWriter:
@@ -61,12 +59,16 @@ def test_reopened_and_rewound_every_file_holds_each_step_once(tmp_path: Path) ->
 def test_a_bad_and_a_slow_backend_do_not_touch_the_good(tmp_path: Path) -> None:
     bad, slow = FaultyWriterCfg(fail=10**9, flush_secs=0.01), FaultyWriterCfg(sleep=3600, flush_secs=0.01)
     writer = multi(tmp_path, bad=bad, slow=slow, good=MemoryWriterCfg())
-    with pytest.warns(RuntimeWarning, match="'bad' failed"):
+
+    def log() -> dict[str, Delivery]:
         for step in range(500):
             writer.scalars({"a": step}, step)
-            if step % 100 == 0:
-                time.sleep(0.02)
-        health = writer.close(timeout=1)
+            if step == 250:
+                assert until(lambda: writer.health()["bad"].state == "degraded")
+        return writer.close(timeout=0.3)
+
+    with pytest.warns(RuntimeWarning, match="'bad' failed"):
+        health = log()
     good = writer.writers["good"]
     assert isinstance(good, MemoryWriter)
     assert steps(good.records) == steps(read_journal(tmp_path)) == list(range(500))

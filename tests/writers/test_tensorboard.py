@@ -215,9 +215,10 @@ def test_a_failed_append_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: 
             raise OSError("full")
         return write(fd, data[:5])
 
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="full"):
-        patch.setattr(module.os, "write", half)
+    monkeypatch.setattr(module.os, "write", half)
+    with pytest.raises(OSError, match="full"):
         file.append([b"two"])
+    monkeypatch.undo()
     file.append([b"three"])
     file.close()
     assert [data for _, data in read_frames(file.path)] == [b"one", b"three"]
