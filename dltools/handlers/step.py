@@ -1,0 +1,284 @@
+"""StepHandler: a loss becomes an update of the parameters, in phases whose order cannot be written wrongly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from functools import reduce
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from dltools.errors import ConfigError, ShapeError
+from dltools.handlers.accumulate import Accumulate, AccumulateCfg, Count
+from dltools.handlers.amp import Amp, AmpCfg, LossScaler
+from dltools.handlers.average import Average, AverageCfg
+from dltools.handlers.backward import Backward
+from dltools.handlers.base import Handler, StepCfg, StepInfo
+from dltools.handlers.clip import Clip, ClipCfg
+from dltools.handlers.gradients import Gradients
+from dltools.handlers.meters import StepMeters
+from dltools.handlers.parallel import Parallel
+from dltools.handlers.skip import Skip, SkipCfg, SkipNonFiniteCfg, non_finite
+from dltools.handlers.state import load_window, window_state
+from dltools.handlers.update import check, takes_gate, update
+from dltools.meters.report import Reading
+from dltools.optim.schedulers.scheduler import Scheduler, SchedulerCfg
+from dltools.states import States
+
+
+class StepHandlerCfg(StepCfg["StepHandler"]):
+    """One slot for each phase of a step."""
+
+    amp: AmpCfg | None = None
+    """Half precision; None: full."""
+    accumulate: AccumulateCfg = AccumulateCfg()
+    clip: ClipCfg[Any] | None = None
+    skip: tuple[SkipCfg[Any], ...] = (SkipNonFiniteCfg(),)
+    """Reasons to skip an update; fp16 skips non-finite ones in any case."""
+    average: AverageCfg[Any] | None = None
+    schedule: SchedulerCfg | None = None
+    schedule_on: Literal["attempted", "applied"] = "attempted"
+    """Whether skipped updates move the schedule; "applied" reads one value on the host per update."""
+
+
+class StepHandler(Handler):
+    """Scale, backward | reduce, norm, gate, one multiply, apply, zero, average, schedule, meters.
+
+    ``step(loss, count)`` adds the gradient of a micro-batch; the last one of a window updates the parameters by
+    :math:`\\sum_k n_k \\nabla mean_k / \\sum_k n_k`, over all ranks under DDP and FSDP2, whatever the split. ``count``
+    is the number of items that the loss is a mean (or sum) over, an int or a 0-d integer tensor; without it each
+    micro-batch counts as 1. Nothing is read on the host with a fused optimizer, else one flag per update. As a source for
+    ``collect`` it has ``grad_norm`` and the shares ``clipped`` and ``skipped``.
+
+    Raises ShapeError for a loss that is no scalar, ConfigError for a negative count or counts for a part of a window.
+
+    >>> net = nn.Linear(1, 1, bias=False)
+    >>> _ = nn.init.constant_(net.weight, 1.0)
+    >>> cfg = StepHandlerCfg(accumulate=AccumulateCfg(window=2))
+    >>> step = cfg.build(net, torch.optim.SGD(net.parameters(), lr=1.0))
+    >>> for x in (torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([[4.0]])):
+    ...     with step.forward():
+    ...         loss = net(x).square().mean()
+    ...     info = step(loss, count=len(x))
+    >>> info.updated, info.grad_norm.item(), net.weight.item()
+    (True, 15.0, -14.0)
+    """
+
+    def __init__(
+        self,
+        cfg: StepHandlerCfg,
+        model: nn.Module,
+        optimizer: Optimizer,
+        total_updates: int | None = None,
+        scaler: LossScaler | None = None,
+    ) -> None:
+        check(model, optimizer)
+        self.cfg, self.model, self.optimizer, self.num_updates = cfg, model, optimizer, 0
+        self.parallel: Parallel = Parallel(model, self._params())
+        self._device = self._params()[0].device
+        self.amp: Amp | None = cfg.amp.build(self._device) if cfg.amp else None
+        self.scaler: LossScaler | None = self.amp.scaler if self.amp else None
+        if scaler is not None:
+            if self.scaler is None:
+                raise ConfigError("a scaler without fp16", hint='amp=AmpCfg(dtype="fp16"), or leave scaler out')
+            self.scaler = scaler
+        self.accumulate: Accumulate = cfg.accumulate.build()
+        self.clip: Clip[Any] | None = cfg.clip.build() if cfg.clip else None
+        self.skip: tuple[Skip[Any], ...] = tuple(one.build() for one in cfg.skip)
+        self.average: Average[Any] | None = cfg.average.build(model) if cfg.average else None
+        self.schedule: Scheduler | None = cfg.schedule.build(optimizer, total_updates) if cfg.schedule else None
+        self.meters: StepMeters = StepMeters()
+        self._backward = Backward()
+        self._norm_type = self.clip.norm_type if self.clip else 2.0
+        self._needs_norm = bool(self.clip or self.skip or self.scaler)
+        self._is_local = False
+
+    def __repr__(self) -> str:
+        cfg, window = self.cfg, self.cfg.accumulate.window
+        gates = [repr(skip) for skip in self.skip] + ["the finite ones of fp16"] * (self.scaler is not None)
+        parts = ["1/count", *(["unscale"] if self.scaler else []), *([repr(self.clip)] if self.clip else [])]
+        how = "found_inf on the device" if takes_gate(self.optimizer) else "gate read on the host"
+        phases = {
+            "scale": "none" if self.scaler is None else f"{cfg.amp}",
+            "backward": f"{window} micro-batches of {cfg.accumulate.loss} losses",
+            "reduce": repr(self.parallel),
+            "norm": f"order {self._norm_type:g}" if self._needs_norm else "none",
+            "gate": ", ".join(gates) or "none",
+            "multiply": " x ".join(parts),
+            "apply": f"{type(self.optimizer).__name__}, {how}",
+            "zero": "gradients to None",
+            "average": repr(cfg.average) if cfg.average else "none",
+            "schedule": f"on {cfg.schedule_on} updates" if self.schedule else "none",
+            "meters": "grad_norm, clipped, skipped",
+        }
+        return "\n".join(["StepHandler", *(f"  {name}: {text}" for name, text in phases.items())])
+
+    def forward(self) -> AbstractContextManager[Any]:
+        """For the forward pass of the next ``step``: autocast; gradients travel in the last one of a window only."""
+        self._is_local = bool(self.parallel.wrapped) and self.accumulate.size + 1 < self.cfg.accumulate.window
+        if self.amp is None:
+            return self.parallel.no_sync() if self._is_local else nullcontext()
+        if not self._is_local:
+            return self.amp.autocast()
+        stack = ExitStack()
+        stack.enter_context(self.parallel.no_sync())
+        stack.enter_context(self.amp.autocast())
+        return stack
+
+    def __call__(self, loss: Tensor, count: Count | None = None) -> StepInfo:
+        """Add the gradient of a micro-batch, and update with the last one of a window."""
+        if loss.dim():
+            raise ShapeError(
+                f"loss has shape {list(loss.shape)}",
+                expected="a scalar",
+                hint="loss.mean(), or loss.sum() with loss='sum'",
+            )
+        window = self.accumulate
+        count = window.checked(count)
+        if not window.size:
+            self._open(count)
+        if count is None or isinstance(count, Tensor) or count or self.parallel.world > 1:
+            params = self._params() if count is not None else ()
+            self._backward(loss, window.weight(count), window.scale, params, count)
+        window.add(count)
+        window.is_local = self._is_local
+        loss = loss.detach()
+        if window.size < window.cfg.window:
+            return StepInfo(False, loss)
+        if window.is_local:
+            self.parallel.average_(self._params())
+        return self._close(
+            loss, window.size if window.total is None else self.parallel.share(window.total, self._device)
+        )
+
+    def flush(self) -> StepInfo | None:
+        """Update with a window that is not full, at the end of an epoch, on all ranks; None if no window is open."""
+        if self.cfg.accumulate.window == 1:
+            return None
+        if not self.accumulate.size:
+            self._open(None)
+        share = self.parallel.finish(self.accumulate, self._params())
+        return None if share is None else self._close(None, share)
+
+    def apply(self, count: Count | None = None) -> StepInfo:
+        """Update by gradients that the caller made, each rank its own: by ``torch.autograd.grad``, or in ``no_sync``.
+
+        With fp16 they are those of ``step.scaler.scale * loss``. ``count`` is what they are means (or sums) over.
+        """
+        window = self.accumulate
+        if window.size:
+            raise ConfigError(
+                f"{window.size} micro-batches wait in the open window", hint="step.flush() before step.apply()"
+            )
+        count, params = window.checked(count), self._params()
+        window.scale = None if self.scaler is None else self.scaler.scale
+        Gradients(params).weigh(window.weight(count))
+        window.add(count)
+        if self.parallel.world > 1:
+            self.parallel.average_(params)
+        return self._close(None, 1 if count is None else self.parallel.share(count, self._device))
+
+    @property
+    def states(self) -> States:
+        """What the meters count, for ``collect``."""
+        return self.meters.states
+
+    def read(self, s: States) -> Mapping[str, Reading]:
+        """The meters' values, for ``collect``."""
+        return self.meters.read(s)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Average, scaler, schedule, meters, the open window with its gradients; not the optimizer, not the model."""
+        parts = {name: part.state_dict() for name, part in self._parts().items()}
+        return {
+            "num_updates": self.num_updates,
+            **parts,
+            "window": window_state(self.accumulate, self.model, self._params()),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there; an open window is dropped for the saved one."""
+        parts = self._parts()
+        expected = {"num_updates", "window", *parts}
+        if state.keys() != expected:
+            raise ConfigError(
+                f"the state has {', '.join(sorted(state))}",
+                expected=", ".join(sorted(expected)),
+                hint="build the handler from the config that it was saved with",
+            )
+        load_window(state["window"], self.accumulate, self.model, self._params())
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        self.num_updates = state["num_updates"]
+
+    def _parts(self) -> dict[str, Any]:
+        """Those that have a state, by name."""
+        named: dict[str, Any] = {
+            "average": self.average,
+            "scaler": self.scaler,
+            "schedule": self.schedule,
+            "meters": self.meters,
+        }
+        named |= {"clip": self.clip} | {f"skip{i}": skip for i, skip in enumerate(self.skip)}
+        return {name: part for name, part in named.items() if hasattr(part, "state_dict")}
+
+    def _params(self) -> list[Tensor]:
+        return [param for group in self.optimizer.param_groups for param in group["params"]]
+
+    def _open(self, count: Count | None) -> None:
+        """A window keeps the loss scale that it begins with."""
+        if self.scaler is not None:
+            scale = self.scaler.scale
+            self.accumulate.scale = scale / self.parallel.estimate(self.accumulate, count, scale.device)
+
+    def _close(self, loss: Tensor | None, share: Count | float) -> StepInfo:
+        """All phases after the gradients are added. ``share`` is the count of all ranks over their number."""
+        gradients = Gradients(self._params())
+        if isinstance(share, Tensor):
+            share = share.to(gradients.dtype)
+        scale = self.accumulate.scale
+        gradients.divisor = share if scale is None else scale.to(gradients.dtype) * share
+        made: bool | None = False
+        if not isinstance(share, Tensor) and share == 0:
+            info = StepInfo(True, loss, skipped=torch.ones((), device=self._device))
+        else:
+            info, made = self._update(loss, gradients, share)
+        for param in gradients.params:
+            param.grad = None
+        self.accumulate.clear()
+        self._is_local = False
+        self.num_updates += 1
+        self._follow(info, made)
+        return info
+
+    def _update(self, loss: Tensor | None, gradients: Gradients, share: Count | float) -> tuple[StepInfo, bool | None]:
+        """Norm, gate, one multiply, apply."""
+        norm = gradients.norm(self._norm_type) if self._needs_norm else None
+        flags = [skip(norm, loss) for skip in self.skip] if norm is not None else []
+        if self.scaler is not None:
+            bad = non_finite(gradients.raw_norm(self._norm_type))
+            self.scaler.update(bad)
+            flags.append(bad)
+        if isinstance(share, Tensor):
+            flags.append(share.le(0).to(gradients.dtype))
+        skipped = reduce(torch.maximum, flags) if flags else None
+        clip = None
+        if self.clip is not None:
+            clip = self.clip(gradients)
+            gradients.divisor = gradients.divisor / clip
+        made = update(self.optimizer, gradients, skipped)
+        return StepInfo(True, loss, norm, clip, skipped), made
+
+    def _follow(self, info: StepInfo, made: bool | None) -> None:
+        """Average, schedule, meters. Where only the device knows whether the update was made, ``made`` is None."""
+        if self.average is not None:
+            self.average.update(not made if made is not None or info.skipped is None else info.skipped)
+        if self.schedule is not None:
+            if made is None and self.cfg.schedule_on == "applied" and info.skipped is not None:
+                made = not bool(info.skipped)
+            if made is not False or self.cfg.schedule_on == "attempted":
+                self.schedule.step()
+        self.meters.take(info.grad_norm, info.clip, info.skipped)
