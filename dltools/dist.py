@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -48,7 +48,7 @@ def flat_reduce(
 
     One all_reduce of a fixed frame carries each rank's schema hash and payload length, then the payload; what does not
     fit follows in a second. Integers that reach 2^52 are sent again in halves; the rows of all tables go in one
-    all_gather. Without a group: the tensors as they are.
+    all_gather. The result is on the host. Without a group: the tensors as they are.
 
     Raises SyncError on every rank if the schemas differ or a rank stays away.
     """
@@ -107,47 +107,44 @@ class _Exchange:
     """One merge of many states over the ranks."""
 
     def __init__(self, parts: Sequence[tuple[State, Tensor]], group: Group, schema: str, timeout: float | None) -> None:
-        self.parts, self.group, self.schema, self.timeout = parts, group, schema, timeout
+        self.parts, self.group, self.timeout = parts, group, timeout
+        self.schema = schema or "\n".join(str(kind) for kind, _ in parts)
         self.rank, self.world, self.device = rank(group), world(group), device(group)
-        self.tables = [i for i, (kind, _) in enumerate(parts) if isinstance(kind, Table)]
+        self.tables = [(i, kind) for i, (kind, _) in enumerate(parts) if isinstance(kind, Table)]
 
     def run(self) -> list[Tensor]:
-        payload = torch.cat([torch.zeros(0, dtype=torch.float64), *(self.pack(kind, x) for kind, x in self.parts)])
-        head = self.header(len(payload))
-        used = head.numel()
-        frame = torch.zeros(max(FRAME, 4 * self.world), dtype=torch.float64, device=self.device)
-        first = payload[: max(0, len(frame) - used)]
-        frame[: min(used, len(frame))] = head.reshape(-1)[: len(frame)]
+        if self.device.type == "cuda":
+            self.wait(lambda: handshake(self.group, self.timeout))
+        rows = torch.zeros(self.world, len(self.tables), dtype=torch.float64)
+        rows[self.rank] = torch.tensor([float(len(self.parts[i][1])) for i, _ in self.tables])
+        payload = torch.cat([rows.reshape(-1), *(self.pack(kind, x) for kind, x in self.parts)])
+        used = 2 * self.world
+        frame = torch.zeros(max(FRAME, 4 * self.world), dtype=torch.float64)
+        first = payload[: len(frame) - used]
+        frame[2 * self.rank : 2 * self.rank + 2] = self.header(len(payload))
         frame[used : used + len(first)] = first
-        self.all_reduce(frame)
-        frame = frame.cpu()
-        self.check(frame[: 2 * self.world].reshape(self.world, 2))
+        frame = self.all_reduce(frame)
+        self.check(frame[:used].reshape(self.world, 2))
         merged = frame[used : used + len(first)]
         if len(rest := payload[len(first) :]):
-            rest = rest.to(self.device)
-            self.all_reduce(rest)
-            merged = torch.cat([merged, rest.cpu()])
-        rows = frame[2 * self.world : used].reshape(self.world, len(self.tables)).long()
-        return self.unpack(merged, rows)
+            merged = torch.cat([merged, self.all_reduce(rest)])
+        return self.unpack(merged[rows.numel() :], merged[: rows.numel()].reshape(rows.shape).long())
 
     def header(self, length: int) -> Tensor:
-        """Per rank: schema hash, payload length; then the rows of its tables."""
+        """What stands first, at a place of each rank's own: the hash of its schema, the length of its payload."""
         digest = int.from_bytes(hashlib.blake2b(self.schema.encode(), digest_size=6).digest(), "big")
-        fixed = torch.zeros(self.world, 2, dtype=torch.float64)
-        fixed[self.rank] = torch.tensor([float(digest), float(length)])
-        rows = torch.zeros(self.world, len(self.tables), dtype=torch.float64)
-        rows[self.rank] = torch.tensor([float(len(self.parts[i][1])) for i in self.tables])
-        return torch.cat([fixed.reshape(-1), rows.reshape(-1)])
+        return torch.tensor([float(digest), float(length)], dtype=torch.float64)
 
     def check(self, fixed: Tensor) -> None:
         if bool((fixed == fixed[0]).all()):
             return
-        texts = _gather(torch.tensor([*self.schema.encode()], dtype=torch.uint8, device=self.device), self.group)
-        lengths = _gather(torch.tensor([len(self.schema.encode())], device=self.device), self.group)
-        schemas = [bytes(part.tolist()).decode() for part in torch.split(texts.cpu(), lengths.tolist())]
+        sent = self.schema.encode()
+        lengths = self.all_gather(torch.tensor([len(sent)]), [1] * self.world)
+        texts = self.all_gather(torch.tensor([*sent], dtype=torch.uint8), [int(n) for n in lengths])
+        schemas = [bytes(part.tolist()).decode() for part in texts]
         other = next((r for r, text in enumerate(schemas) if text != schemas[0]), 0)
-        pairs = zip(f"{schemas[0]}\n(none)".splitlines(), f"{schemas[other]}\n(none)".splitlines(), strict=False)
-        here, there = next(((a, b) for a, b in pairs if a != b), ("", ""))
+        lists = ([*schemas[r].splitlines(), "nothing more"] for r in (0, other))
+        here, there = next(((a, b) for a, b in zip(*lists, strict=False) if a != b), ("", ""))
         raise SyncError(
             f"rank 0 and rank {other} collect different states: {here!r} and {there!r}",
             expected="the same metrics, losses and meters, configured alike, on every rank",
@@ -185,36 +182,46 @@ class _Exchange:
         if not any(bool((out[i].abs() >= EXACT).any()) for i in whole):
             return
         flat = torch.cat([self.parts[i][1].detach().cpu().reshape(-1) for i in whole])
-        halves = torch.stack([flat >> 26, flat & (2**26 - 1)]).to(self.device)
-        halves = halves.to(torch.float64)
-        self.all_reduce(halves)
-        high, low = halves.cpu().long()
+        high, low = self.all_reduce(torch.stack([flat >> 26, flat & (2**26 - 1)]).to(torch.float64)).long()
         sizes = [self.parts[i][1].numel() for i in whole]
         for i, part in zip(whole, torch.split((high << 26) + low, sizes), strict=True):
             out[i] = part.reshape(out[i].shape)
 
     def join_tables(self, out: list[Tensor], rows: Tensor) -> None:
-        """One padded all_gather of bytes for all tables; rows come in rank order."""
+        """One padded gather of bytes for all tables; samples in the order of their number on a rank, then of the rank.
+
+        That is the order of one process where rank r has the samples r, r + W, ...
+        """
         if not int(rows.sum()):
             return
-        own = torch.cat([self.parts[i][1].detach().reshape(-1) for i in self.tables]).to(self.device)
-        everyone = _gather_sized(own, self.bytes_per_rank(rows), self.group)
-        for place, i in enumerate(self.tables):
-            width = self.parts[i][0].shape[1]
-            chunks = []
-            for r, part in enumerate(everyone):
-                sizes = [int(rows[r, k]) * self.parts[j][0].shape[1] for k, j in enumerate(self.tables)]
-                chunks.append(torch.split(part, sizes)[place].reshape(-1, width))
-            out[i] = torch.cat(chunks).cpu()
+        own = torch.cat([self.parts[i][1].detach().cpu().reshape(-1) for i, _ in self.tables])
+        sizes = rows * torch.tensor([kind.shape[1] for _, kind in self.tables])
+        everyone = self.all_gather(own, [int(n) for n in sizes.sum(1)])
+        pieces = [torch.split(part, size.tolist()) for part, size in zip(everyone, sizes, strict=True)]
+        for place, (i, kind) in enumerate(self.tables):
+            samples = [piece[place].reshape(-1, kind.rows * kind.shape[1]) for piece in pieces]
+            numbers = torch.cat([torch.arange(len(part)) for part in samples])
+            out[i] = torch.cat(samples)[numbers.argsort(stable=True)].reshape(-1, kind.shape[1])
 
-    def bytes_per_rank(self, rows: Tensor) -> list[int]:
-        widths = torch.tensor([self.parts[i][0].shape[1] for i in self.tables])
-        return [int(n) for n in (rows * widths).sum(1)]
+    def all_reduce(self, x: Tensor) -> Tensor:
+        """The sum over the ranks, on the host."""
+        sent = x.to(self.device)
+        self.wait(lambda: c10d.all_reduce(sent, group=self.group, async_op=True))
+        return sent.cpu()
 
-    def all_reduce(self, x: Tensor) -> None:
-        """In place; a rank that stays away becomes a readable error after the timeout."""
+    def all_gather(self, x: Tensor, sizes: list[int]) -> list[Tensor]:
+        """The vectors of all ranks, of known sizes, on the host."""
+        padded = torch.zeros(max(sizes), dtype=x.dtype)
+        padded[: len(x)] = x
+        sent = padded.to(self.device)
+        parts = [torch.empty_like(sent) for _ in sizes]
+        self.wait(lambda: c10d.all_gather(parts, sent, group=self.group, async_op=True))
+        return [part[:n].cpu() for part, n in zip(parts, sizes, strict=True)]
+
+    def wait(self, start: Callable[[], Any]) -> None:
+        """Wait for a collective; a rank that stays away becomes a readable error after the timeout."""
         try:
-            work = c10d.all_reduce(x, group=self.group, async_op=True)
+            work = start()
             if work is not None:
                 work.wait(timedelta(seconds=self.timeout)) if self.timeout else work.wait()
         except RuntimeError as error:
@@ -224,7 +231,19 @@ class _Exchange:
             ) from error
 
 
-def _gather_sized(x: Tensor, sizes: list[int], group: Group) -> list[Tensor]:
-    padded = torch.zeros(max(sizes), dtype=x.dtype, device=x.device)
-    padded[: len(x)] = x
-    return [part[:n] for part, n in zip(_all_gather(padded, group), sizes, strict=True)]
+def handshake(group: Group = None, timeout: float | None = None) -> None:
+    """Wait in the store of the job until all ranks have come here as often; a kernel of NCCL cannot be interrupted.
+
+    Raises RuntimeError, naming the ranks that are missing.
+    """
+    store = c10d.distributed_c10d._get_default_store()
+    prefix, me = f"dltools/{getattr(group, 'group_name', '')}", rank(group)
+    turn = store.add(f"{prefix}/{me}", 1)
+    store.set(f"{prefix}/{me}/{turn}", "")
+    keys = [f"{prefix}/{r}/{turn}" for r in range(world(group))]
+    try:
+        store.wait(keys, timedelta(seconds=timeout)) if timeout else store.wait(keys)
+    except RuntimeError as error:
+        away = [r for r, key in enumerate(keys) if not store.check([key])]
+        raise RuntimeError(f"ranks {away} have not come") from error
+    store.delete_key(f"{prefix}/{me}/{turn - 1}")  # whoever has come to this turn has left the last

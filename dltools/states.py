@@ -107,24 +107,28 @@ class Hist16(Sum):
 class Table(State):
     """Rows whose number nobody knows in advance: columns of numbers, kept together as bytes.
 
-    >>> Table({"distance": torch.float64, "image": torch.int64})
-    Table(distance=torch.float64, image=torch.int64)
+    A sample has ``rows`` rows, which stay together when the samples of many ranks are merged.
+
+    >>> Table({"distance": torch.float64, "image": torch.int64}, rows=3)
+    Table(distance=torch.float64, image=torch.int64, rows=3)
     """
 
     columns: tuple[tuple[str, torch.dtype], ...]
+    rows: int
 
-    def __init__(self, columns: Mapping[str, torch.dtype]) -> None:
+    def __init__(self, columns: Mapping[str, torch.dtype], rows: int = 1) -> None:
         super().__init__(0, sum(dtype.itemsize for dtype in columns.values()), dtype=torch.uint8)
         object.__setattr__(self, "columns", tuple(columns.items()))
+        object.__setattr__(self, "rows", rows)
 
     def __repr__(self) -> str:
-        return f"Table({', '.join(f'{name}={dtype}' for name, dtype in self.columns)})"
+        return f"Table({', '.join(f'{name}={dtype}' for name, dtype in self.columns)}, rows={self.rows})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Table) and self.columns == other.columns
+        return isinstance(other, Table) and (self.columns, self.rows) == (other.columns, other.rows)
 
     def __hash__(self) -> int:
-        return hash(self.columns)
+        return hash((self.columns, self.rows))
 
     def start(self, device: torch.device) -> Tensor:
         return torch.zeros(self.shape, dtype=torch.uint8, device=device)

@@ -23,7 +23,16 @@ class Meter(ABC):
     @property
     def states(self) -> States:
         """What is merged over the ranks."""
+        self.settle()
         return self._states
+
+    def settle(self) -> None:
+        """Add to the states what still waits beside them; nothing by default."""
+        return
+
+    def restarted(self) -> None:
+        """Follow states that were reset or loaded; nothing by default."""
+        return
 
     @abstractmethod
     def layout(self) -> Mapping[str, State]:
@@ -40,6 +49,7 @@ class Meter(ABC):
     def reset(self) -> None:
         """Start again from nothing."""
         self.states.reset()
+        self.restarted()
 
     @property
     def value(self) -> float:
@@ -52,8 +62,8 @@ class Meter(ABC):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""
-        self.reset()
         self.states.load_state_dict(state)
+        self.restarted()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.value:.6g})"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,7 +23,7 @@ class Range(Meter):
     def update(self, x: Tensor | float, n: int | Tensor = 1) -> None:
         values = torch.as_tensor(x).detach().to(torch.float64)
         states = self._states.to(values.device)
-        ok = values.isfinite()
+        ok = values.isfinite() & torch.as_tensor(n, device=values.device).ne(0)
         for name, start, merge in (("min", math.inf, torch.amin), ("max", -math.inf, torch.amax)):
             kind, reached = states.layout[name], merge(torch.where(ok, values, start).reshape(-1), 0, keepdim=True)
             kind.merge(states.stored(name), reached)
@@ -51,13 +50,8 @@ class Rate(Meter):
         self._states.to(sums.device).add("sums", sums)
         self._states.stored("seconds").fill_(time.perf_counter() - self._since)
 
-    def reset(self) -> None:
-        super().reset()
-        self._since = time.perf_counter()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        super().load_state_dict(state)
-        self._since = time.perf_counter() - max(0.0, float(state["seconds"]))
+    def restarted(self) -> None:
+        self._since = time.perf_counter() - max(0.0, self._states["seconds"].item())
 
     def read(self, s: States) -> Mapping[str, Reading]:
         total, n, _ = s["sums"].tolist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping
 
 import torch
@@ -10,13 +11,16 @@ from torch import Tensor
 
 from dltools.errors import ConfigError
 from dltools.meters.base import Meter, weighted_sums
-from dltools.meters.mean import Mean
 from dltools.meters.report import Reading
 from dltools.states import Max, State, States, Sum
 
 
-class Last(Meter):
-    """The newest value; over ranks their mean, weighted by ``n``."""
+class Newest(Meter):
+    """Sums of n x and n in which what is new displaces what is old."""
+
+    @abstractmethod
+    def blend(self, sums: Tensor, new: Tensor) -> None:
+        """Change the sums in place."""
 
     def layout(self) -> Mapping[str, State]:
         return {"sums": Sum(3, dtype=torch.float64)}
@@ -24,15 +28,21 @@ class Last(Meter):
     def update(self, x: Tensor | float, n: int | Tensor = 1) -> None:
         new = weighted_sums(x, n)
         sums = self._states.to(new.device).stored("sums")
-        self._blend(sums[0], new)
+        self.blend(sums[0], new)
 
-    def _blend(self, sums: Tensor, new: Tensor) -> None:
-        sums.copy_(new)
+    def read(self, s: States) -> Mapping[str, Reading]:
+        total, n, invalid = s["sums"].tolist()
+        return {"": Reading(total / n if n else math.nan, n=n, invalid=round(invalid))}
 
-    read = Mean.read
+
+class Last(Newest):
+    """The newest value; over ranks their mean, weighted by ``n``."""
+
+    def blend(self, sums: Tensor, new: Tensor) -> None:
+        sums.copy_(torch.where(new[1:].any(), new, sums))  # a value that comes 0 times is none
 
 
-class Ema(Last):
+class Ema(Newest):
     """Exponential moving average, free of the bias to its start: sum beta^k x / sum beta^k.
 
     >>> ema = Ema(beta=0.5)
@@ -45,10 +55,10 @@ class Ema(Last):
     def __init__(self, beta: float = 0.98) -> None:
         if not 0 <= beta < 1:
             raise ConfigError(f"beta is {beta}", expected="0 <= beta < 1")
-        self.beta = beta
+        self.beta: float = beta
         super().__init__()
 
-    def _blend(self, sums: Tensor, new: Tensor) -> None:
+    def blend(self, sums: Tensor, new: Tensor) -> None:
         kept = torch.where(new[1] > 0, self.beta, 1.0)  # a non-finite value leaves the average where it is
         sums[:2] = kept * sums[:2] + (1 - self.beta) * new[:2]
         sums[2] += new[2]
@@ -60,7 +70,7 @@ class Window(Meter):
     def __init__(self, size: int = 100) -> None:
         if size < 1:
             raise ConfigError(f"size is {size}", expected="an integer >= 1")
-        self.size = size
+        self.size: int = size
         super().__init__()
 
     def layout(self) -> Mapping[str, State]:

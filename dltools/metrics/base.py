@@ -20,7 +20,7 @@ from dltools.dist import Group
 from dltools.meters.report import Reading, Report
 from dltools.meters.sources import collect
 from dltools.metrics.counting import Counting
-from dltools.metrics.inputs import bind, parameters, read_batch, refuse_unused
+from dltools.metrics.inputs import Parameter, bind, parameters, read_batch, refuse_unused
 from dltools.states import State, States
 
 T_co = TypeVar("T_co", covariant=True)
@@ -64,10 +64,10 @@ class Metric(Component[CfgT], Counting, ABC):
 
     def __init__(self, cfg: CfgT | None = None, /, **fields: Any) -> None:
         super().__init__(cfg, **fields)
-        self.takes = parameters(self.count, self.cfg.inputs)
-        self.states = States(self.layout())
-        self.key = _key(self)
-        self.leads = True
+        self.takes: tuple[Parameter, ...] = parameters(self.count, self.cfg.inputs)
+        self.states: States = States(self.layout())
+        self.key: tuple[type[Any], str] = _key(self)
+        self.leads: bool = True
 
     @abstractmethod
     def layout(self) -> Mapping[str, State]:
@@ -128,14 +128,13 @@ class Metric(Component[CfgT], Counting, ABC):
 
     def fresh(self) -> Self:
         """The same metric with nothing counted."""
-        other = copy.copy(self)
-        other.states = States(self.layout(), self.states.device)
-        return other
+        return self.on(States(self.layout(), self.states.device))
 
-    def sharing(self, lead: Metric[Any]) -> Self:
-        """This metric on the states of the one of the same key that counts, and warns, for both."""
-        self.states, self.leads = lead.states, lead is self
-        return self
+    def on(self, states: States, *, leads: bool = True) -> Self:
+        """The same metric on other states; of those that share them, one leads: it counts, and warns, for all."""
+        other = copy.copy(self)
+        other.states, other.leads = states, leads
+        return other
 
     def counted(self) -> Mapping[str, States]:
         return {self.key[1]: self.states}

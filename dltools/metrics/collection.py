@@ -46,12 +46,18 @@ class Metrics(Counting, Mapping[str, Metric[Any]]):
     """
 
     def __init__(self, members: Mapping[str, MetricCfg[Any] | Metric[Any]]) -> None:
-        self._share({name: _metric(name, given) for name, given in members.items()})
+        self._members = {name: _metric(name, given) for name, given in members.items()}
+        self._start()
 
-    def _share(self, members: Mapping[str, Metric[Any]]) -> None:
-        leads: dict[Any, Metric[Any]] = {}
-        shared = {name: metric.sharing(leads.setdefault(metric.key, metric)) for name, metric in members.items()}
-        self._members, self._leads = shared, [shared[name] for name in shared if shared[name].leads]
+    def _start(self) -> None:
+        """Give the first member of each key new states, and the others of this key the same ones."""
+        states: dict[Any, States] = {}
+        for name, metric in self._members.items():
+            leads = metric.key not in states
+            if leads:
+                states[metric.key] = States(metric.layout(), metric.states.device)
+            self._members[name] = metric.on(states[metric.key], leads=leads)
+        self._leads = [metric for metric in self._members.values() if metric.leads]
 
     @property
     def cfg(self) -> MetricsCfg:
@@ -83,7 +89,8 @@ class Metrics(Counting, Mapping[str, Metric[Any]]):
     def step(self, *batch: Any, valid: Tensor | None = None, **named: Any) -> Self:
         """Count a batch, once, and give this batch alone: ``collect({"train": metrics.step(pred, target)})``."""
         one = copy.copy(self)
-        one._share({name: metric.fresh() for name, metric in self.items()})
+        one._members = dict(self._members)
+        one._start()
         one.update(*batch, valid=valid, **named)
         for mine, its in zip(self._leads, one._leads, strict=True):
             mine.states.to(its.states.device).merge(its.states)
@@ -99,7 +106,7 @@ class Metrics(Counting, Mapping[str, Metric[Any]]):
 
 def _metric(name: str, given: Any) -> Metric[Any]:
     if isinstance(given, Metric):
-        return given.fresh()
+        return given
     built = given.build() if isinstance(given, MetricCfg) else None
     if not isinstance(built, Metric):
         raise ConfigError(f"member {name!r} is {given!r}", expected="a metric or the config of one")

@@ -135,12 +135,14 @@ class _Parser:
         self.turns = False
 
     def parse(self) -> Node:
+        if foreign := re.search(r"[^\w./*+(), -]", self.text):
+            self.refuse(f"it has a {foreign.group()!r}")
         plain = NAME.sub(self.placeholder, self.text)
         if re.search(r"[\w.)]/|/[\w.(]", plain):
             self.refuse("a division without spaces", "a / b divides, a/b is one name")
         try:
             return self.node(ast.parse(plain.strip(), mode="eval").body)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
+        except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError):
             self.refuse("it cannot be read")
 
     def placeholder(self, match: re.Match[str]) -> str:

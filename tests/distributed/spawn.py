@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import pickle
 import tempfile
 import traceback
 from collections.abc import Callable
@@ -11,13 +13,16 @@ from typing import Any
 
 import torch
 import torch.distributed as c10d
-from torch import multiprocessing
 
 
 def run_ranks(function: Callable[..., Any], world: int, *args: Any, seconds: float = 60.0) -> list[Any]:
-    """``function(rank, *args)`` of every rank; results must pickle. An error of a rank is raised here with its traceback."""
+    """``function(rank, *args)`` of every rank; results must pickle.
+
+    An error of a rank is raised here with its traceback. The processes are forked off one that has imported torch.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["torch.distributed", "hypothesis", "pytest"])
         results = context.SimpleQueue()
         meet = f"file://{Path(folder) / 'meet'}"
         started = [
@@ -26,7 +31,10 @@ def run_ranks(function: Callable[..., Any], world: int, *args: Any, seconds: flo
         ]
         for process in started:
             process.start()
-        found = dict(results.get() for _ in started)
+        found = {}
+        for _ in started:
+            rank, packed = results.get()
+            found[rank] = pickle.loads(packed)  # bytes: tensors would need their process to be still there
         for process in started:
             process.join(seconds)
     errors = [text for rank, (text, _) in sorted(found.items()) if text]
@@ -39,8 +47,8 @@ def _one(function: Any, rank: int, world: int, meet: str, seconds: float, result
     torch.set_num_threads(1)
     c10d.init_process_group("gloo", init_method=meet, rank=rank, world_size=world, timeout=timedelta(seconds=seconds))
     try:
-        results.put((rank, ("", function(rank, *args))))
+        results.put((rank, pickle.dumps(("", function(rank, *args)))))
     except Exception:
-        results.put((rank, (f"rank {rank}: {traceback.format_exc()}", None)))
+        results.put((rank, pickle.dumps((f"rank {rank}: {traceback.format_exc()}", None))))
     finally:
         c10d.destroy_process_group()

@@ -107,7 +107,7 @@ class ConfusionMetric(Metric[CfgT]):
         if form.task == "multilabel":
             states["exact"] = Sum(2)
         if self.cfg.per_image:
-            states["images"] = Table(dict.fromkeys(COLUMNS, torch.int64))
+            states["images"] = Table(dict.fromkeys(COLUMNS, torch.int64), rows=self.width)
         return states
 
     def check(self, pred: Tensor, target: Tensor) -> None:
@@ -145,10 +145,16 @@ class ConfusionMetric(Metric[CfgT]):
         )
 
     def images(self, s: States) -> Counts:
-        """The counts of each image, (images, C)."""
+        """The counts of each image in which anything counted, (images, C)."""
         table = s.table("images")
-        width = self.form.sides if self.form.task == "multiclass" else self.form.channels
-        return Counts(*(table[name].numpy().astype(np.float64).reshape(-1, width) for name in COLUMNS))
+        tp, pred, target, total = (table[name].numpy().astype(np.float64).reshape(-1, self.width) for name in COLUMNS)
+        there = total.any(-1)
+        return Counts(tp[there], pred[there], target[there], total[there])
+
+    @property
+    def width(self) -> int:
+        """Classes that have counts of their own; a binary task has those of the positive class."""
+        return self.form.sides if self.form.task == "multiclass" else self.form.channels
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from dltools.meters.report import Array, Reading
 from dltools.metrics.classification.confusion import ConfusionMetric, ConfusionMetricCfg, Counted
-from dltools.metrics.classification.counts import mean, ratio, settle
+from dltools.metrics.classification.counts import Counts, mean, ratio, settle
+from dltools.metrics.classification.reading import Task
+from dltools.metrics.classification.scores import summarize
 
 
 class ConfusionMatrixCfg(ConfusionMetricCfg["ConfusionMatrix"]):
@@ -33,12 +37,10 @@ class ConfusionMatrix(ConfusionMetric[ConfusionMatrixCfg]):
 
     def readings(self, c: Counted) -> Mapping[str, Reading]:
         matrix = np.empty((0, 0)) if c.matrix is None else c.matrix
-        right = matrix.trace(axis1=-2, axis2=-1).sum()
-        binary = self.form.task == "binary"
-        names = self.cfg.class_names if len(self.cfg.class_names) == 2 or not binary else ()
+        names = self.cfg.class_names if len(self.cfg.class_names) == len(matrix) else ()
         classes = np.array(names or [str(i) for i in range(len(matrix))])
-        data = {"matrix": matrix.astype(np.int64), "classes": classes}
-        return {"": Reading(right / c.n if c.n else np.nan, n=c.n, data=data, invalid=c.invalid)}
+        found = summarize_right(c, self.form.task)
+        return {**found, "": replace(found[""], data={"matrix": matrix.astype(np.int64), "classes": classes})}
 
 
 class ClassificationReportCfg(ConfusionMetricCfg["ClassificationReport"]):
@@ -63,21 +65,53 @@ class ClassificationReport(ConfusionMetric[ClassificationReportCfg]):
 
     def readings(self, c: Counted) -> Mapping[str, Reading]:
         k = c.counts
-        found = [ratio(k.tp, k.pred), ratio(k.tp, k.target), ratio(2 * k.tp, k.pred + k.target)]
-        scores = np.stack([settle(score, k.present) for score in found])
-        right = k.tp if self.form.task == "multiclass" else k.tp + k.tn
-        table = np.concatenate([scores, k.target[None]]).T
-        data: dict[str, Array] = {"table": table, "classes": np.array(self.names)}
-        values = {"accuracy": right.sum() / c.n if c.n else np.nan}
+        data: dict[str, Array] = {"classes": np.array(self.names)}
+        scores = np.stack([precision(k), recall(k), f1(k)])
+        data["table"] = np.concatenate([scores, k.target[None]]).T
+        out = dict[str, Reading]()
         for name, score in zip(("precision", "recall", "f1"), scores, strict=True):
-            values[name] = float(mean(score, np.ones_like(score)))
-            values[f"weighted_{name}"] = float(mean(score, k.target))
-        per_class = {
-            name: dict(zip(self.names, score.tolist(), strict=True))
-            for name, score in zip(("precision", "recall", "f1"), scores, strict=True)
-        }
-        out = {
-            name: Reading(float(value), n=c.n, per_class=per_class.get(name, {}), invalid=c.invalid)
-            for name, value in values.items()
-        }
-        return {"": Reading(values["f1"], n=c.n, per_class=per_class["f1"], data=data, invalid=c.invalid), **out}
+            by_class = dict(zip(self.names, score.tolist(), strict=True))
+            one = Reading(float(mean(score, np.ones_like(score))), n=c.n, per_class=by_class, invalid=c.invalid)
+            out[name] = one
+            out[f"weighted_{name}"] = replace(one, value=float(mean(score, k.target)), per_class={})
+        out["accuracy"] = summarize_right(c, self.form.task)[""]
+        own = summarize(c, macro_f1, per_class=out["f1"].per_class)
+        return {**own, "": replace(own[""], data=data), **out}
+
+
+def precision(k: Counts) -> Array:
+    """Of each class, (..., C)."""
+    return settle(ratio(k.tp, k.pred), k.present)
+
+
+def recall(k: Counts) -> Array:
+    """Of each class, (..., C)."""
+    return settle(ratio(k.tp, k.target), k.present)
+
+
+def f1(k: Counts) -> Array:
+    """Of each class, (..., C)."""
+    return settle(ratio(2 * k.tp, k.pred + k.target), k.present)
+
+
+def macro_f1(k: Counts) -> Array:
+    """Mean over the classes that are there, (...)."""
+    return mean(f1(k), np.ones_like(k.tp))
+
+
+def summarize_right(c: Counted, task: Task) -> dict[str, Reading]:
+    """The share of right decisions, as `Accuracy` has it."""
+    part, whole = num_right(task, c.counts)
+    share = (float(part), float(whole)) if c.samples and task != "multilabel" else None
+    return summarize(c, partial(share_right, task), share=share)
+
+
+def num_right(task: Task, k: Counts) -> tuple[Array, Array]:
+    """Right decisions and all decisions, (...)."""
+    part, whole = (k.tp, k.target) if task == "multiclass" else (k.tp + k.tn, k.total)
+    return part.sum(-1), whole.sum(-1)
+
+
+def share_right(task: Task, k: Counts) -> Array:
+    """Of counts (..., C)."""
+    return ratio(*num_right(task, k))
