@@ -98,9 +98,12 @@ def _refuse_indices(pred: Tensor, target: Tensor) -> None:
 
 def counts_of(labels: Labels, inter: Tensor, pred: Tensor, pred_sq: Tensor) -> OverlapCounts:
     """The sums that need the prediction, (N, C), and those of the target alone."""
-    weight = labels.weight.unsqueeze(1) if labels.of_pixels else labels.weight
-    if labels.y.dtype == torch.int64:
-        target = target_sq = per_class(labels.weight, labels.y, inter.shape[1])
+    y, weight = labels.y, labels.weight
+    across = weight.unsqueeze(1) if labels.of_pixels else weight
+    if y.dtype == torch.int64:
+        target = target_sq = per_class(weight, y, inter.shape[1])
     else:
-        target, target_sq = add_up(weight * labels.y), add_up(weight * labels.y * labels.y)
-    return OverlapCounts(inter, pred, target, pred_sq, target_sq, add_up(weight).expand_as(inter))
+        target = target_sq = add_up(across * y)
+        if labels.soft:
+            target_sq = add_up(across * y * y)
+    return OverlapCounts(inter, pred, target, pred_sq, target_sq, add_up(across).expand_as(inter))

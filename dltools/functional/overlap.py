@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from dltools.functional.counts import Over, OverlapCounts, counts_of, hard_counts
 from dltools.functional.probs import Parts, classes_pass, elements_pass, log_of, side, tiny_of
-from dltools.functional.softmax_pass import softmax_pass
-from dltools.functional.sums import pick
+from dltools.functional.softmax_pass import softmax_pass, sum_of_squares
+from dltools.functional.sums import add_up, per_class, pick
 from dltools.functional.targets import Holds, Labels, Task, arrange, read_labels
 
 __all__ = ["OnePass", "OverlapCounts", "hard_counts", "one_pass"]
@@ -30,7 +30,31 @@ class OnePass:
     """Log-probability of a negative, where elements are soft and have two sides."""
     prob: Tensor
     """Probabilities, (N, C, *S)."""
-    counts: OverlapCounts
+    over: Over
+    _counts: dict[Over, OverlapCounts] = field(default_factory=dict, repr=False)
+
+    @property
+    def counts(self) -> OverlapCounts:
+        """Overlap per class, made when asked."""
+        return self.overlap(self.over)
+
+    def overlap(self, over: Over) -> OverlapCounts:
+        """The counts of each sample, or of the batch; made once."""
+        if over not in self._counts:
+            self._counts[over] = self._per_sample() if over == "sample" else self.overlap("sample").over(over)
+        return self._counts[over]
+
+    def _per_sample(self) -> OverlapCounts:
+        labels, prob, weight = self.labels, self.prob, self.labels.weight
+        across = weight.unsqueeze(1) if labels.of_pixels else weight
+        weighted = prob if labels.weights is None else prob * across
+        squares = sum_of_squares(prob) if labels.weights is None else add_up(weighted * prob)
+        if labels.y.dtype == torch.int64:
+            p_t = pick(prob, labels.y) if self.holds == "probs" else self.log_p.exp()
+            inter = per_class(p_t * weight, labels.y, prob.shape[1])
+        else:
+            inter = add_up(weighted * labels.y)
+        return counts_of(labels, inter, add_up(weighted), squares)
 
     @property
     def mean_log_p(self) -> Tensor:
@@ -101,7 +125,6 @@ def one_pass(
     elif labels.soft or holds != "logits" or torch.compiler.is_compiling():
         parts = classes_pass(pred, labels, holds)
     else:
-        log_p, *rest = softmax_pass(pred, labels.y, labels.valid, labels.weight if labels.weighted else None)
-        parts = Parts(log_p, None, *rest)
-    counts = counts_of(labels, parts.inter, parts.pred, parts.pred_sq)
-    return OnePass(pred, labels, holds, parts.log_p, parts.log_q, parts.prob, counts.over(over))
+        log_p, prob = softmax_pass(pred, labels.y, labels.valid)
+        parts = Parts(log_p, None, prob)
+    return OnePass(pred, labels, holds, parts.log_p, parts.log_q, parts.prob, over)

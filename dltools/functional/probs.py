@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dltools.functional.sums import add_up, per_class, pick
+from dltools.functional.sums import pick
 from dltools.functional.targets import Holds, Labels
 
 
@@ -20,37 +20,29 @@ class Parts(NamedTuple):
     log_q: Tensor | None
     """Log-probability of a negative, where elements are soft and have two sides."""
     prob: Tensor
-    inter: Tensor
-    """Sums over pixels, (N, C): of p y, p and p p."""
-    pred: Tensor
-    pred_sq: Tensor
+    """Probabilities, (N, C, *S)."""
 
 
 def classes_pass(pred: Tensor, labels: Labels, holds: Holds) -> Parts:
     """Multiclass by plain operations, which a compiler fuses."""
-    y, valid, weight = labels.y, labels.valid.unsqueeze(1), labels.weight.unsqueeze(1)
-    x = torch.where(valid, pred, 0).to(labels.weight.dtype)
+    valid = labels.valid.unsqueeze(1)
+    x = torch.where(valid, pred, 0).to(labels.dtype)
     log_probs = x.log_softmax(1) if holds == "logits" else x if holds == "log_probs" else log_of(x, tiny_of(pred))
     prob = torch.where(valid, x if holds == "probs" else log_probs.exp(), 0)
-    weighted = prob * weight
     if labels.soft:
-        log_p, inter = torch.where(valid, log_probs, 0), add_up(weighted * y)
-    else:
-        log_p = torch.where(labels.valid, pick(log_probs, y), 0)
-        inter = per_class(pick(prob, y) * labels.weight, y, pred.shape[1])
-    return Parts(log_p, None, prob, inter, add_up(weighted), add_up(weighted * prob))
+        return Parts(torch.where(valid, log_probs, 0), None, prob)
+    return Parts(torch.where(labels.valid, pick(log_probs, labels.y), 0), None, prob)
 
 
 def elements_pass(pred: Tensor, labels: Labels, holds: Holds) -> Parts:
     """The same for multilabel and binary tasks, where each element has two sides."""
-    y, valid, weight = labels.y, labels.valid, labels.weight
-    x = torch.where(valid, pred, 0).to(weight.dtype)
+    y, valid = labels.y, labels.valid
+    x = torch.where(valid, pred, 0).to(labels.dtype)
     prob = torch.where(valid, x.sigmoid() if holds == "logits" else x if holds == "probs" else x.exp(), 0)
     positive = torch.ones_like(valid) if labels.soft else y
     log_p = torch.where(valid, side(x, positive, holds, tiny_of(pred)), 0)
     log_q = torch.where(valid, side(x, ~positive, holds, tiny_of(pred)), 0) if labels.soft else None
-    weighted = prob * weight
-    return Parts(log_p, log_q, prob, add_up(weighted * y), add_up(weighted), add_up(weighted * prob))
+    return Parts(log_p, log_q, prob)
 
 
 def side(x: Tensor, positive: Tensor, holds: Holds, tiny: float) -> Tensor:

@@ -13,7 +13,7 @@ def ratio(num: Tensor, den: Tensor) -> Tensor:
     tensor([0.5000, 0.0000])
     """
     none = den == 0
-    return torch.where(none, 0, num / torch.where(none, 1, den))
+    return (num / den.masked_fill(none, 1)).masked_fill(none, 0)
 
 
 def add_up(x: Tensor) -> Tensor:
@@ -24,13 +24,6 @@ def add_up(x: Tensor) -> Tensor:
     return rows.double().flatten(2).sum(2) if rows.ndim > 2 else rows.double()
 
 
-def add_squares(x: Tensor) -> Tensor:
-    """``add_up(x * x)`` without the product; no gradient of its own."""
-    if x.ndim == 2:
-        return x.double().square()
-    return add_up(torch.linalg.vector_norm(x, dim=-1).double().square().unsqueeze(-1))
-
-
 def pick(x: Tensor, index: Tensor) -> Tensor:
     """The entry of (N, C, *S) that ``index`` (N, *S) names: (N, *S)."""
     if torch.compiler.is_compiling():  # a comparison fuses with what stands around it, a gather and its backward do not
@@ -39,11 +32,15 @@ def pick(x: Tensor, index: Tensor) -> Tensor:
 
 
 def per_class(x: Tensor, index: Tensor, num_classes: int) -> Tensor:
-    """Sums of ``x`` (N, *S) by class: (N, C) in float64."""
+    """Sums of ``x`` (N, *S) by class: (N, C), as exact as ``add_up``."""
     if torch.compiler.is_compiling():
         return add_up(torch.where(one_of(index, num_classes), x.unsqueeze(1), 0))
-    zeros = x.new_zeros((x.shape[0], num_classes), dtype=torch.float64)
-    return zeros.scatter_add(1, index.unsqueeze(-1).flatten(1), x.double().unsqueeze(-1).flatten(1))
+    if x.ndim < 3 or x.shape[-1] < num_classes:  # else sums of rows are as many as pixels
+        x = x.double().unsqueeze(-1).flatten(1).unsqueeze(1)
+        index = index.unsqueeze(-1).flatten(1).unsqueeze(1)
+    x, index = x.flatten(1, -2), index.flatten(1, -2)
+    rows = x.new_zeros((*x.shape[:2], num_classes)).scatter_add(2, index, x)
+    return rows.double().sum(1)
 
 
 def one_of(index: Tensor, num_classes: int) -> Tensor:

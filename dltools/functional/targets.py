@@ -23,15 +23,22 @@ class Labels(NamedTuple):
     """A target in one form; an element is a pixel, for multilabel and binary tasks a pixel of a channel."""
 
     y: Tensor
-    """Multiclass: int64 (N, *S), 0 where excluded, or soft (N, C, *S). Else (N, C, *S), bool or soft."""
+    """Multiclass: int64 (N, *S), a legal class where excluded, or soft (N, C, *S). Else (N, C, *S), bool or soft."""
     valid: Tensor
     """Whether an element counts."""
-    weight: Tensor
-    """How much it counts: 0 where it does not."""
-    weighted: bool
-    """Whether there is a weight map: if not, ``weight`` says no more than ``valid``."""
+    num_valid: Tensor
+    """How many do."""
     bad: Tensor
     """Number of elements left out because their label is out of range."""
+    weights: Tensor | None
+    """The weight map, 0 where an element does not count, if there is one."""
+    dtype: torch.dtype
+    """Of weights and shares."""
+
+    @property
+    def weight(self) -> Tensor:
+        """How much an element counts: 0 where it does not."""
+        return self.valid.to(self.dtype) if self.weights is None else self.weights
 
     @property
     def soft(self) -> bool:
@@ -73,26 +80,36 @@ def read_labels(
 
     ``mask`` (True counts) and ``weight_map`` have the shape of ``target``, with or without channels, or 1 for a size.
     """
-    soft = target.is_floating_point()
-    of_pixels = task == "multiclass"
-    limit = num_classes if of_pixels else 2
-    y = target if soft else target.long()
-    legal = (y >= 0) & (y <= 1) if soft else (y >= 0) & (y < limit)
-    wanted = torch.ones_like(legal) if ignore_index is None else y != ignore_index
+    soft, of_pixels = target.is_floating_point(), task == "multiclass"
+    y, legal = _legal(target, num_classes, of_pixels)
+    wanted = None if ignore_index is None else target != ignore_index
     if soft and of_pixels:
-        legal, wanted = legal.all(1), wanted.any(1)
-    shape = legal.shape
+        legal, wanted = legal.all(1), None if wanted is None else wanted.any(1)
     if mask is not None:
-        wanted = wanted & (_spread(mask, shape, of_pixels, "mask") != 0)
-    weights = None if weight_map is None else _spread(weight_map, shape, of_pixels, "weight_map").detach().to(dtype)
-    if weights is not None:
-        wanted = wanted & (weights != 0)
-    valid = legal & wanted
-    weight = valid.to(dtype) if weights is None else torch.where(valid, weights, 0)
-    kept = valid.unsqueeze(1) if soft and of_pixels else valid
-    y = torch.where(kept, y, 0)
-    y = y.to(dtype) if soft else y if of_pixels else y == 1
-    return Labels(y, valid, weight, weights is not None, (wanted & ~legal).sum())
+        wanted = _both(wanted, _spread(mask, legal.shape, of_pixels, "mask") != 0)
+    if weight_map is not None:
+        weight_map = _spread(weight_map, legal.shape, of_pixels, "weight_map").detach().to(dtype)
+        wanted = _both(wanted, weight_map != 0)
+    valid = _both(wanted, legal)
+    num_valid = valid.count_nonzero()
+    bad = (valid.numel() if wanted is None else wanted.count_nonzero()) - num_valid
+    weights = None if weight_map is None else torch.where(valid, weight_map, 0)
+    if soft:
+        y = torch.where(valid.unsqueeze(1) if of_pixels else valid, y, 0).to(dtype)
+    return Labels(y, valid, num_valid, bad, weights, dtype)
+
+
+def _legal(target: Tensor, num_classes: int, of_pixels: bool) -> tuple[Tensor, Tensor]:
+    """The labels, and which of them are in range."""
+    if target.is_floating_point():
+        return target, (target >= 0) & (target <= 1)
+    label = target.long()
+    y = label.clamp(0, num_classes - 1) if of_pixels else label == 1
+    return y, (label == y) if of_pixels else y | (label == 0)
+
+
+def _both(first: Tensor | None, second: Tensor) -> Tensor:
+    return second if first is None else first & second
 
 
 def _misfit(pred: Tensor, target: Tensor, task: Task) -> str:

@@ -56,7 +56,7 @@ class OverlapLoss(DenseLoss[OverlapCfgT]):
                 f"classes {self.cfg.classes} for pred {tuple(passed.pred.shape)}, task {self.cfg.task}",
                 expected=f"classes below {num_classes}",
             )
-        counts = view.counts(self.cfg, self.cfg.over)
+        counts = passed.overlap(self.cfg.over)
         if self.cfg.over == "batch":
             return counts._asdict()
         loss, share = self._weighted(counts)
@@ -74,16 +74,16 @@ class OverlapLoss(DenseLoss[OverlapCfgT]):
         """Loss of each class times its weight in the mean, and that weight."""
         absent = counts.target == 0
         # where a class is absent the index may be 0/0: it sees harmless counts there, and its gradient stays finite
-        present = OverlapCounts(*(torch.where(absent, 1 + (x is counts.total), x) for x in counts))
+        present = OverlapCounts(*(x.masked_fill(absent, 1) for x in counts[:-1]), counts.total.masked_fill(absent, 2))
         loss = 1 - self.score(present)
-        empty = ratio(counts.pred, counts.total) if self.cfg.empty == "score" else torch.zeros_like(loss)
-        loss = torch.where(absent, empty, loss)
-        share = (counts.total > 0).to(loss)
-        if self.cfg.empty == "skip":
-            share = torch.where(absent, 0, share)
+        if self.cfg.empty == "score":
+            loss = torch.where(absent, ratio(counts.pred, counts.total), loss)
+        elif self.cfg.empty == "zero":
+            loss = loss.masked_fill(absent, 0)
+        share = (counts.target != 0 if self.cfg.empty == "skip" else counts.total != 0).to(loss)
         if (weights := self.weights_like(loss)) is not None:
             share = share * weights
         if self.cfg.classes is not None:
             chosen = [c in self.cfg.classes for c in range(loss.shape[-1])]
             share = torch.where(torch.tensor(chosen, device=loss.device), share, 0)
-        return torch.where(share > 0, loss, 0) * share, share
+        return loss.masked_fill(share == 0, 0) * share, share

@@ -32,21 +32,24 @@ class AnyPixelLoss(DenseLoss[DenseCfgT]):
         loss, weight = self._weighted(passed)
         if self.cfg.reduction == "none":
             return {"loss": loss.squeeze(1) if self.cfg.task == "binary" else loss}
-        return {"loss": total(loss), "weight": total(weight)}
+        return {"loss": total(loss), "weight": passed.labels.num_valid.double() if weight is None else total(weight)}
 
     def value(self, sums: Sums) -> Tensor:
         if self.cfg.reduction != "mean":
             return sums["loss"]
         return ratio(sums["loss"], sums["weight"] if self.normalizer == "valid" else sums["weight"].clamp_min(1))
 
-    def _weighted(self, passed: OnePass) -> tuple[Tensor, Tensor]:
-        """Loss of each element times its weight, and that weight; 0 where it is excluded."""
+    def _weighted(self, passed: OnePass) -> tuple[Tensor, Tensor | None]:
+        """Loss of each element times its weight, and that weight, unless it is 1; 0 where it is excluded."""
         labels = passed.labels
         loss, share = self._of_pixels(passed) if labels.of_pixels else self._of_elements(passed)
         loss = torch.where(labels.valid, loss, 0)
-        loss = loss * labels.weight if labels.weighted else loss
-        weight = labels.weight if share is None else labels.weight * share
-        return loss, weight if self.normalizer == "valid" else weight * labels.y
+        loss = loss if labels.weights is None else loss * labels.weights
+        if self.normalizer == "positives":
+            share = labels.y if share is None else share * labels.y
+        if share is None:
+            return loss, labels.weights
+        return loss, labels.weight * share
 
     def _of_pixels(self, passed: OnePass) -> tuple[Tensor, Tensor | None]:
         """Loss of each pixel, times its class weight, and that weight."""

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from dltools.errors import DltoolsError, ShapeError, did_you_mean
-from dltools.functional.counts import Over, OverlapCounts
 from dltools.functional.overlap import OnePass, one_pass
 from dltools.functional.targets import Holds, Task
 
@@ -38,7 +37,6 @@ class View:
         self.mask: MaybeTensor = mask
         self.weight_map: MaybeTensor = weight_map
         self._passes: dict[tuple[str, str, int | None], OnePass] = {}
-        self._batch: dict[tuple[str, str, int | None], OverlapCounts] = {}
         self._routes: dict[tuple[str, str], View] = {}
 
     def read(self, cfg: Reads) -> OnePass:
@@ -62,16 +60,6 @@ class View:
             _check(self._passes[key], self.target, cfg)
         return self._passes[key]
 
-    def counts(self, cfg: Reads, over: Over) -> OverlapCounts:
-        """Overlap per class, of each sample or of the batch."""
-        key = (cfg.task, cfg.holds, cfg.ignore_index)
-        passed = self.read(cfg)
-        if over == "sample":
-            return passed.counts
-        if key not in self._batch:
-            self._batch[key] = passed.counts.over("batch")
-        return self._batch[key]
-
     def route(self, pred: str, target: str) -> View:
         """The view of a part of nested predictions and targets, by dotted paths."""
         if (pred, target) not in self._routes:
@@ -84,18 +72,30 @@ class View:
     def dtype(self) -> torch.dtype:
         """Of the loss: float32 or better."""
         dtype = torch.float32
-        for passed in self._all():
+        for _, passed in self._all():
             dtype = torch.promote_types(dtype, passed.log_p.dtype)
         return dtype
 
     def seen(self) -> tuple[Tensor, Tensor]:
-        """Number of samples, 0 if nothing in them is valid, and of bad targets."""
-        passes = self._all()
-        samples = torch.stack([len(one.pred) * one.labels.valid.any().double() for one in passes]).amax()
-        return samples, torch.stack([one.labels.bad for one in passes]).sum()
+        """Number of samples, 0 if nothing in them is valid, and of bad targets.
 
-    def _all(self) -> list[OnePass]:
-        return [*self._passes.values(), *(one for view in self._routes.values() for one in view._all())]
+        Losses that read one target in different ways may each find labels out of range: the most that one finds.
+        """
+        samples: list[Tensor] = []
+        bad: dict[str, list[Tensor]] = {}
+        for target, passed in self._all():
+            samples.append((passed.labels.num_valid > 0).double() * len(passed.pred))
+            bad.setdefault(target, []).append(passed.labels.bad)
+        return _most(samples), torch.stack([_most(found) for found in bad.values()]).sum().double()
+
+    def _all(self, path: str = "") -> list[tuple[str, OnePass]]:
+        """The passes that were made, with the path to their target."""
+        here = [(path, passed) for passed in self._passes.values()]
+        return here + [one for (_, target), view in self._routes.items() for one in view._all(f"{path}.{target}")]
+
+
+def _most(found: list[Tensor]) -> Tensor:
+    return found[0] if len(found) == 1 else torch.stack(found).amax(0)
 
 
 def follow(tree: Any, path: str, side: str) -> Any:

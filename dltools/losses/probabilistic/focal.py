@@ -48,8 +48,12 @@ class FocalLoss(SidedPixelLoss[FocalLossCfg]):
         self.normalizer = self.cfg.normalizer
 
     def pixel(self, log_p: Tensor, positive: Tensor) -> Tensor:
-        certain = log_p > -torch.finfo(log_p.dtype).tiny  # 0, with slope 0: for gamma < 1 a power of 0 has none
-        log_p = torch.where(certain, -1.0, log_p)
-        loss = torch.where(certain, 0.0, -log_p * (-torch.expm1(log_p)) ** self.cfg.gamma)
+        gamma = self.cfg.gamma
+        if gamma >= 2 or gamma.is_integer():
+            loss = -log_p * (-torch.expm1(log_p)) ** gamma
+        else:  # a power of 0 has no slope, or the slope has none: where the target is certain, 0 with slope 0
+            certain = log_p > -torch.finfo(log_p.dtype).tiny
+            log_p = log_p.masked_fill(certain, -1)
+            loss = (-log_p * (-torch.expm1(log_p)) ** gamma).masked_fill(certain, 0)
         alpha = self.cfg.alpha
         return loss if alpha is None else torch.where(positive, alpha, 1 - alpha) * loss
