@@ -16,7 +16,7 @@ from torch.optim.swa_utils import update_bn
 from dltools.cfgutils.annotations import PositiveInt
 from dltools.cfgutils.config import Config
 from dltools.errors import ConfigError, did_you_mean
-from dltools.handlers.lerp import lerp_
+from dltools.handlers.foreach import lerp_
 from dltools.optim.utils.names import named_tensors, unwrap, walk
 
 T_co = TypeVar("T_co", covariant=True)
@@ -95,7 +95,7 @@ class Average(ABC, Generic[CfgT]):
                     there.copy_(before)
 
     def update_bn(self, batches: Iterable[Any]) -> None:
-        """Statistics of the averaged model's batch normalisation, from a pass over ``batches`` by torch.optim.swa_utils."""
+        """Statistics of the averaged model's batch normalisation, from a pass over ``batches``."""
         update_bn(batches, self.module)
 
     def state_dict(self) -> dict[str, Any]:

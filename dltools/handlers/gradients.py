@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dltools.handlers.foreach import KERNELS
+
 
 class Gradients:
     """Gradients that parameters hold, as sums over a window that still have to be divided by ``divisor``.
@@ -50,9 +52,9 @@ class Gradients:
             for grad in self.tensors:
                 grad.mul_(weight.to(grad.device)).masked_fill_(weight.to(grad.device) == 0, 0)
         elif weight == 0:
-            torch._foreach_zero_(self.tensors)
+            KERNELS._foreach_zero_(self.tensors)
         elif weight != 1:
-            torch._foreach_mul_(self.tensors, weight)
+            KERNELS._foreach_mul_(self.tensors, weight)
         self._norms.clear()
 
     def settle(self) -> None:
@@ -60,9 +62,9 @@ class Gradients:
         if isinstance(self.divisor, Tensor):
             for device in {grad.device for grad in self.tensors}:
                 here = [grad for grad in self.tensors if grad.device == device]
-                torch._foreach_div_(here, self.divisor.to(device))
+                KERNELS._foreach_div_(here, self.divisor.to(device))
         elif self.divisor != 1.0:
-            torch._foreach_div_(self.tensors, self.divisor)
+            KERNELS._foreach_div_(self.tensors, self.divisor)
         self.divisor = 1.0
         self._norms.clear()
 
@@ -78,7 +80,7 @@ def total_norm(tensors: list[Tensor], norm_type: float, dtype: torch.dtype) -> T
     """The norm of all tensors as one vector, 0-d; half precision in float32, sharded ones over all shards."""
     if not tensors:
         return torch.zeros((), dtype=dtype)
-    norms = torch._foreach_norm(tensors, norm_type, dtype=dtype)
+    norms = KERNELS._foreach_norm(tensors, norm_type, dtype=dtype)
     first = norms[0].device
     total: Any = torch.linalg.vector_norm(torch.stack([norm.to(first) for norm in norms]), norm_type)
     whole: Tensor = total.full_tensor() if hasattr(total, "full_tensor") else total

@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from dltools import dist
 from dltools.handlers.accumulate import Accumulate, Count
-from dltools.handlers.lerp import lerp_
+from dltools.handlers.foreach import lerp_
 
 
 class Parallel:
@@ -64,7 +64,7 @@ class Parallel:
     def finish(self, window: Accumulate, params: list[Tensor]) -> Count | float | None:
         """Average what is left in an open window; gives the share of the count, None if no rank has an open window.
 
-        All ranks call it; one whose window is empty adds nothing. A parameter with a gradient on any rank gets one on all.
+        All ranks call it; one whose window is empty adds nothing. A parameter with a gradient on any rank has one on all.
         """
         if self.world == 1:
             return window.whole() if window.size else None

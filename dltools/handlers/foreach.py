@@ -1,4 +1,4 @@
-"""Linear interpolation of many tensors at once, which a device-side flag may switch off."""
+"""Kernels over many tensors at once, and a linear interpolation that a device-side flag may switch off."""
 
 from __future__ import annotations
 
