@@ -7,11 +7,13 @@ import time
 from collections.abc import Iterable, Iterator, Sized
 from typing import TextIO, TypeVar
 
-from dltools.writers.screen import REFRESH_SECS, is_terminal, print_line, screen_of
+from dltools.writers.screen import REFRESH_SECS, is_terminal, print_lines, screen_of
 
 T = TypeVar("T")
 
 PLAIN_SECS = 10.0
+ASK_SECS = 0.03
+"""About how often the clock is read."""
 WIDTH = 30
 
 
@@ -55,22 +57,21 @@ class _Meter:
             self._shown = now
         step, spent = done - self._last, now - self._asked
         self._last, self._asked = done, now
-        wanted = min(self._secs, 1.0) / 8
-        return done + (2 * step if spent < wanted / 2 else step if spent < wanted else max(1, step // 2))
+        return done + (2 * step if spent < ASK_SECS / 2 else max(1, int(step * ASK_SECS / spent)))
 
     def finish(self, done: int) -> None:
         line = self._line(done, time.monotonic())
         if self._terminal:
-            screen_of(self._stream).leave(id(self), last=line)
+            screen_of(self._stream).leave(id(self), line)
         else:
-            print_line(self._stream, line)
+            print_lines(self._stream, line)
 
     def _show(self, done: int, now: float) -> None:
         line = self._line(done, now)
         if self._terminal:
             screen_of(self._stream).show(id(self), line)
         else:
-            print_line(self._stream, line)
+            print_lines(self._stream, line)
 
     def _line(self, done: int, now: float) -> str:
         spent = max(now - self._start, 1e-9)

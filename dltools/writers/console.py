@@ -11,7 +11,7 @@ from typing import Literal
 from dltools.cfgutils.annotations import NonNegative, Positive
 from dltools.writers.base import RunInfo, WriterCfg
 from dltools.writers.records import Record, Scalars
-from dltools.writers.screen import REFRESH_SECS, is_terminal, print_line, screen_of
+from dltools.writers.screen import REFRESH_SECS, is_terminal, print_lines, screen_of
 from dltools.writers.sink import Sink
 
 
@@ -63,9 +63,9 @@ class ConsoleWriter(Sink[ConsoleWriterCfg]):
 
     def on_close(self, status: str) -> None:
         del status
-        self._print()
         if self._live:
             screen_of(self._stream).leave(id(self))
+        self._print()
 
     def _note(self, record: Scalars, shown: dict[str, float]) -> None:
         known = self._latest.get(record.axis, (0, {}))[1] if record.axis in self._changed else {}
@@ -76,12 +76,11 @@ class ConsoleWriter(Sink[ConsoleWriterCfg]):
         return any(fnmatch.fnmatchcase(name, pattern) for pattern in self._patterns)
 
     def _print(self) -> None:
-        for axis in [axis for axis in self._latest if axis in self._changed]:
-            line = self._line(axis)
-            if self._live:
-                screen_of(self._stream).print(line)
-            else:
-                print_line(self._stream, line)
+        lines = [self._line(axis) for axis in self._latest if axis in self._changed]
+        if self._live:
+            screen_of(self._stream).print(*lines)
+        else:
+            print_lines(self._stream, *lines)
         self._changed.clear()
         self._printed = time.monotonic()
 

@@ -25,7 +25,7 @@ class JsonlWriterCfg(WriterCfg["JsonlWriter"]):
     fsync_secs: NonNegative | None = None
     """Ask the disk to keep the lines at most every so many seconds; a killed process loses none even without."""
     images: ImageFormat = "png"
-    """Files of pictures, below ``images/``."""
+    """Files of pictures, below ``images/``, or ``images.rank<R>/`` where all ranks write."""
 
     def __post_init__(self) -> None:
         if not self.name or safe(self.name) != self.name or "/" in self.name:
@@ -64,7 +64,12 @@ class JsonlWriter(Writer[JsonlWriterCfg]):
             fsync_secs=self.cfg.fsync_secs,
         )
         self._pictures = Pictures(
-            run.dir, self.cfg.images, self.logbook.images, secs=self.cfg.flush_secs, notices=self.notices
+            run.dir,
+            f"images{rank}",
+            self.cfg.images,
+            self.logbook.images,
+            secs=self.cfg.flush_secs,
+            notices=self.notices,
         )
         return self.logbook.next
 

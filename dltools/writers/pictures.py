@@ -21,12 +21,19 @@ LONGEST = 150
 
 
 class Pictures:
-    """``images/<name>/<step>.png`` below a folder: each name a folder of its own, also where a disk knows no case."""
+    """``<home>/<name>/<step>.png`` below a folder: each name a folder of its own, also where a disk knows no case."""
 
     def __init__(
-        self, root: Path, format: ImageFormat, known: Mapping[str, str], *, secs: float, notices: deque[Notice]
+        self,
+        root: Path,
+        home: str,
+        format: ImageFormat,
+        known: Mapping[str, str],
+        *,
+        secs: float,
+        notices: deque[Notice],
     ) -> None:
-        self.root = root
+        self.root, self._home = root, home
         self._format: ImageFormat = format
         self._folders = {name: str(Path(file).parent) for name, file in known.items()}
         self._queue: deque[tuple[Image, str]] = deque()
@@ -67,9 +74,9 @@ class Pictures:
     def _folder(self, name: str) -> str:
         folder = self._folders.get(name)
         if folder is None:
-            folder = f"images/{safe(name)}"
+            folder = f"{self._home}/{safe(name)}"
             if any(folder.lower() == other.lower() for other in self._folders.values()):
-                folder = f"images/{safe(name, distinct=True)}"
+                folder = f"{self._home}/{safe(name, distinct=True)}"
             self._folders[name] = folder
         return folder
 

@@ -35,20 +35,23 @@ class Screen:
             if time.monotonic() - self._drawn >= REFRESH_SECS:
                 self._draw()
 
-    def leave(self, key: int, *, last: str = "") -> None:
-        """Take a live line away; ``last`` stays in the text above."""
+    def leave(self, key: int, *last: str) -> None:
+        """Take a live line away; the ``last`` ones stay in the text above."""
         with self._lock:
             self._lines.pop(key, None)
-            if last:
-                self._console.print(last, markup=False, overflow="ellipsis", no_wrap=True)
             if self._live.is_started:
                 self._draw()
                 if not self._lines:
                     self._live.stop()
+            self._print(*last)
 
-    def print(self, line: str) -> None:
-        """Print a line above the live ones."""
+    def print(self, *lines: str) -> None:
+        """Print lines above the live ones."""
         with self._lock:
+            self._print(*lines)
+
+    def _print(self, *lines: str) -> None:
+        for line in lines:
             self._console.print(line, markup=False, overflow="ellipsis", no_wrap=True)
 
     def _draw(self) -> None:
@@ -59,16 +62,17 @@ class Screen:
 
 
 def screen_of(stream: TextIO) -> Screen:
-    """The screen of a terminal; there is one, whoever asks."""
+    """The screen of a terminal; there is one, whoever asks, also while it stands in for ``sys.stdout``."""
+    stream = getattr(stream, "rich_proxied_file", stream)
     screen = _SCREENS.get(stream)
     if screen is None:
         screen = _SCREENS[stream] = Screen(stream)
     return screen
 
 
-def print_line(stream: TextIO, line: str) -> None:
-    """A plain line, without control codes, seen at once."""
-    stream.write(f"{line}\n")
+def print_lines(stream: TextIO, *lines: str) -> None:
+    """Plain lines, without control codes, seen at once."""
+    stream.writelines(f"{line}\n" for line in lines)
     stream.flush()
 
 
