@@ -64,7 +64,7 @@ class Parallel:
     def finish(self, window: Accumulate, params: list[Tensor]) -> Count | float | None:
         """Average what is left in an open window; gives the share of the count, None if no rank has an open window.
 
-        All ranks call it; one whose window is empty adds nothing. A parameter with a gradient on any rank has one on all.
+        All ranks call it, even with an empty window. A parameter with a gradient on any rank then has one on all.
         """
         if self.world == 1:
             return window.whole() if window.size else None
