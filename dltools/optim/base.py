@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import torch
@@ -17,19 +17,25 @@ from dltools.errors import ConfigError
 from dltools.optim.utils.groups import ParamGroups, ParamGroupsCfg, param_groups
 
 T_co = TypeVar("T_co", bound=Optimizer, covariant=True)
-Params: TypeAlias = nn.Module | ParamGroups | Iterable[nn.Parameter] | Iterable[dict[str, Any]]
+Params: TypeAlias = nn.Module | ParamGroups | Iterable[nn.Parameter | dict[str, Any]]
 """A module is grouped; all else goes to the optimizer as it is."""
 FUSED_DEVICES = frozenset({"cpu", "cuda", "mps", "xpu"})
 OURS = frozenset({"groups", "impl"})
 """Fields that are no argument of the optimizer."""
 BASE = ("lr", "weight_decay")
+CONFIGURED = ("name", "freeze_steps", "fused", "foreach")
+"""What a loaded state does not change in a group; its base values neither."""
 
 
 class OptimCfg(Config[T_co]):
     """The family of optimizers: a config's other fields are the arguments of the class that it names.
 
-    The built optimizer keeps its configured base values (``initial_lr``, ``initial_weight_decay``) and its implementation when it loads
-    a state: a learning rate changed in the config takes effect on resuming.
+    The built optimizer keeps its base values (``initial_lr``, ``initial_weight_decay``), the names of its groups and
+    its implementation when it loads a state: a learning rate changed in the config takes effect on resuming, and one
+    that a schedule had moved keeps its ratio to the base.
+
+    Raises ConfigError where there is nothing to train, and for an ``impl`` that the optimizer or its parameters do not
+    allow.
     """
 
     lr: Positive
@@ -44,15 +50,18 @@ class OptimCfg(Config[T_co]):
         make = self.product()
         options = {name: value for name, value in values(self).items() if name not in OURS}
         if isinstance(params, nn.Module):
-            sparse = any(getattr(module, "sparse", False) is True for module in params.modules())
+            sparse = any(vars(module).get("sparse") is True for module in params.modules())
             decay = options.get("weight_decay", 0.0)
             given: list[Any] = list(param_groups(params, lr=self.lr, weight_decay=decay, cfg=self.groups))
         else:
-            sparse = False
-            given = [_listed(one) for one in params]
-        if not given:
-            raise ConfigError(f"{type(self).__name__} got no trainable parameter", hint="requires_grad_(True) on some")
-        can_fuse = not sparse and not options.get("differentiable") and all(map(_fusible, _tensors(given)))
+            sparse, given = False, _listed(params)
+        tensors = list(_tensors(given))
+        if not tensors:
+            raise ConfigError(
+                f"{type(self).__name__} got no trainable parameter",
+                hint="requires_grad_(True) on some; a generator gives its parameters only once, a list again and again",
+            )
+        can_fuse = not sparse and not options.get("differentiable") and all(map(_fusible, tensors))
         optimizer = make(given, **options, **_implementation(self.impl, make, can_fuse))
         for group in optimizer.param_groups:
             for name in (name for name in BASE if name in group):
@@ -61,14 +70,25 @@ class OptimCfg(Config[T_co]):
         return optimizer
 
 
-def _listed(one: Any) -> Any:
-    if not isinstance(one, dict):
-        return one
-    params = one["params"]
-    return {**one, "params": [params] if isinstance(params, torch.Tensor) else list(params)}
+def _listed(params: Any) -> list[Any]:
+    """What was given as a list, with each group's parameters as a list: generators may be read only once."""
+    if isinstance(params, torch.Tensor | dict | str) or not isinstance(params, Iterable):
+        raise ConfigError(
+            f"params is a {type(params).__name__}",
+            expected="a module, parameters or groups of them",
+            hint="put a single one in a list",
+        )
+    return [{**one, "params": _listed_group(one)} if isinstance(one, dict) else one for one in params]
 
 
-def _tensors(given: list[Any]) -> Iterable[Any]:
+def _listed_group(group: dict[str, Any]) -> list[Any]:
+    if "params" not in group:
+        raise ConfigError(f"a group has the keys {sorted(group)}", expected="'params' among them")
+    params = group["params"]
+    return [params] if isinstance(params, torch.Tensor) else list(params)
+
+
+def _tensors(given: list[Any]) -> Iterator[Any]:
     for one in given:
         for param in one["params"] if isinstance(one, dict) else [one]:
             yield param[1] if isinstance(param, tuple) else param
@@ -85,15 +105,20 @@ def _implementation(impl: str, make: Any, can_fuse: bool) -> dict[str, bool]:
         return {"fused": True} if "fused" in has and can_fuse else {}
     if impl != "loop" and impl not in has:
         raise ConfigError(f"impl is {impl!r}, which {make.__name__} does not have", hint="impl='auto'")
-    wanted = {"fused": impl == "fused", "foreach": impl == "foreach"}
-    return {name: on for name, on in wanted.items() if name in has and (on or impl == "loop")}
+    if impl == "fused" and not can_fuse:
+        raise ConfigError(
+            "impl is 'fused', which these parameters or options do not allow",
+            expected=f"floating-point parameters on {', '.join(sorted(FUSED_DEVICES))}, none sparse or differentiable",
+            hint="impl='auto'",
+        )
+    return dict.fromkeys(has, False) if impl == "loop" else {impl: True}
 
 
 def _keep_configured(optimizer: Optimizer, state: dict[str, Any]) -> dict[str, Any]:
-    """The state to load, with base values and implementation as configured; current values keep their ratio to the base."""
+    """The state to load, with what is configured as it is; current values keep their ratio to the base."""
     groups = []
     for own, loaded in zip(optimizer.param_groups, state["param_groups"], strict=False):
-        kept = {name: own[name] for name in ("fused", "foreach") if name in own}
+        kept: dict[str, Any] = {name: own[name] for name in CONFIGURED if name in own}
         for name in (name for name in BASE if f"initial_{name}" in own and name in loaded):
             base, old = own[f"initial_{name}"], loaded.get(f"initial_{name}", loaded[name])
             kept |= {f"initial_{name}": base, name: loaded[name] if old == base else _rescaled(loaded[name], base, old)}

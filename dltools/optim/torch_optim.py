@@ -15,7 +15,7 @@ Beta = Annotated[float, Ge(0), Lt(1)]
 """A decay rate of a running mean."""
 
 
-class AdamWCfg(OptimCfg["torch.optim.AdamW"]):
+class AdamWCfg(OptimCfg[torch.optim.AdamW]):
     """Adam with decoupled weight decay; no decay for biases, norms and scales.
 
     >>> optimizer = AdamWCfg(lr=3e-4).build(torch.nn.Linear(2, 2))
@@ -36,11 +36,13 @@ class AdamWCfg(OptimCfg["torch.optim.AdamW"]):
     differentiable: bool = False
 
 
-class SGDCfg(OptimCfg["torch.optim.SGD"]):
+class SGDCfg(OptimCfg[torch.optim.SGD]):
     """Stochastic gradient descent with momentum; no decay for biases, norms and scales.
 
     >>> SGDCfg(lr=0.1, momentum=0.9, nesterov=True).build(torch.nn.Linear(2, 2)).defaults["momentum"]
     0.9
+
+    Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning".
     """
 
     lr: Positive = 1e-3

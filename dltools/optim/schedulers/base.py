@@ -16,7 +16,7 @@ CfgT = TypeVar("CfgT", bound="ScheduleCfg[Any]")
 
 
 class ScheduleCfg(Config[T_co]):
-    """The family of schedules. ``build`` takes the updates of the whole run, for a schedule that does not say them itself."""
+    """The family of schedules; ``build`` takes the updates of the whole run, for one that does not say them itself."""
 
     total_steps: PositiveInt | None = None
     """Updates from start to end, warm-up included; None: as many as the run has."""
@@ -51,7 +51,7 @@ class Schedule(Component[CfgT], ABC):
             )
 
     def __call__(self, step: float) -> float:
-        """The value at a step >= 0: before update number ``step``, counted from 0. Past ``total_steps`` the last one holds."""
+        """The value for update number ``step``, counted from 0; past ``total_steps`` the last one holds."""
         if not step >= 0:
             raise ConfigError(f"step is {step}", expected="a number >= 0")
         warmup, start = self.cfg.warmup_steps, self.cfg.warmup_from

@@ -52,7 +52,9 @@ class CosineScheduleCfg(ScheduleCfg["CosineSchedule"]):
 
 
 class CosineSchedule(Schedule[CosineScheduleCfg]):
-    r"""From 1 to ``final`` along half a cosine, :math:`f + (1 - f) (1 + \cos \pi u) / 2` with :math:`u = (s - w) / (T - w)`.
+    r"""From 1 to ``final`` along half a cosine.
+
+    :math:`f + (1 - f) (1 + \cos \pi u) / 2` with :math:`u = (s - w) / (T - w)`.
 
     >>> schedule = CosineSchedule(total_steps=20, warmup_steps=5, warmup_from=0.1)
     >>> [round(schedule(step), 6) for step in (0, 5, 12, 20)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,9 @@ from torch.optim import Optimizer
 from dltools.cfgutils.config import Config
 from dltools.errors import ConfigError, did_you_mean
 from dltools.optim.schedulers.base import Schedule, ScheduleCfg
+
+WRITTEN = ("lr", "weight_decay", "momentum", "betas")
+"""What a scheduler writes into a group."""
 
 
 class SchedulerCfg(Config["Scheduler"]):
@@ -34,10 +38,10 @@ class SchedulerCfg(Config["Scheduler"]):
 class Scheduler:
     """Keeps the values in an optimizer's groups at ``base value x f(step)``.
 
-    Nothing but the step is its state, so whatever is loaded first, optimizer or scheduler, the values are those of the step: after the
-    optimizer's ``load_state_dict`` they are written again. Base values are the groups' ``initial_lr`` and ``initial_weight_decay``;
-    where absent, the values found. A learning rate that is a tensor is filled in place. A group with ``freeze_steps`` gets
-    learning rate 0 until then.
+    Nothing but the step is its state, so whatever is loaded first, optimizer or scheduler, the values are those of the
+    step: after the optimizer's ``load_state_dict`` they are written again. Base values are the groups' ``initial_lr``
+    and ``initial_weight_decay``; where absent, the values found. A value that is a tensor is filled in place, and stays
+    the same tensor when the optimizer loads a state. A group with ``freeze_steps`` gets learning rate 0 until then.
 
     >>> from dltools.optim.schedulers.curves import LinearScheduleCfg
     >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.8)
@@ -45,6 +49,9 @@ class Scheduler:
     >>> scheduler.step()
     >>> scheduler.get_last_lr(), scheduler.state_dict()
     ([0.6000000000000001], {'step': 1})
+
+    Raises ConfigError for a group that the optimizer does not have, for a momentum where it has none, or one that
+    ``betas[0]`` cannot be, and for a step that is no integer >= 0.
     """
 
     def __init__(self, cfg: SchedulerCfg, optimizer: Optimizer, total_updates: int | None = None) -> None:
@@ -53,15 +60,21 @@ class Scheduler:
         for name in cfg.groups:
             if name not in known:
                 raise ConfigError(f"no parameter group {name!r}", hint=did_you_mean(name, known))
-        if cfg.momentum is not None and not all({"momentum", "betas"} & group.keys() for group in optimizer.param_groups):
+        if cfg.momentum is not None and not all(
+            {"momentum", "betas"} & group.keys() for group in optimizer.param_groups
+        ):
             raise ConfigError(f"{type(optimizer).__name__} has no momentum", hint="leave momentum out")
         self._lr = _built(cfg.lr, total_updates)
         self._weight_decay = _built(cfg.weight_decay, total_updates)
         self._momentum = _built(cfg.momentum, total_updates)
         self._groups = {name: _built(schedule, total_updates) for name, schedule in cfg.groups.items()}
-        again = weakref.ref(self)
-        optimizer.register_load_state_dict_post_hook(lambda _: _write(again()))
+        self._attach()
         self._write()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copy follows the loading of its own optimizer; torch's copies leave hooks behind."""
+        self.__dict__.update(state)
+        self._attach()
 
     def __repr__(self) -> str:
         return f"build({self.cfg!r}, {type(self.optimizer).__name__}) at step {self.last_epoch}"
@@ -77,13 +90,11 @@ class Scheduler:
 
     def step(self, n: int = 1) -> None:
         """``n`` updates were made."""
-        self.set(self.last_epoch + n)
+        self.set(self.last_epoch + _whole(n, "n"))
 
     def set(self, step: int) -> None:
         """Go to a step, in either direction."""
-        if not step >= 0:
-            raise ConfigError(f"step is {step}", expected="an integer >= 0")
-        self.last_epoch = step
+        self.last_epoch = _whole(step, "step")
         self._write()
 
     def state_dict(self) -> dict[str, Any]:
@@ -92,19 +103,45 @@ class Scheduler:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""
+        if "step" not in state:
+            raise ConfigError(f"the scheduler's state has the keys {sorted(state)}", expected="'step'")
         self.set(state["step"])
+
+    def _attach(self) -> None:
+        """Follow the optimizer's ``load_state_dict``, without keeping this scheduler alive."""
+        alive = weakref.ref(self)
+        held: list[dict[str, Any]] = []
+
+        def before(optimizer: Optimizer, _: dict[str, Any]) -> None:
+            held[:] = [dict(group) for group in optimizer.param_groups]
+
+        def after(optimizer: Optimizer) -> None:
+            if (scheduler := alive()) is not None:
+                for group, old in zip(optimizer.param_groups, held, strict=True):
+                    group.update({name: _filled(old[name], group[name]) for name in WRITTEN if name in old})
+                scheduler._write()
+            held.clear()
+
+        self.optimizer.register_load_state_dict_pre_hook(before)
+        self.optimizer.register_load_state_dict_post_hook(after)
 
     def _write(self) -> None:
         for group in self.optimizer.param_groups:
             schedule = self._groups.get(group.get("name", ""), self._lr)
-            frozen = self.last_epoch < group.get("freeze_steps", 0)
-            if schedule is not None or group.get("freeze_steps", 0):
-                factor = 0.0 if frozen else 1.0 if schedule is None else schedule(self.last_epoch)
-                _scale(group, "lr", factor)
+            freeze = group.get("freeze_steps", 0)
+            if schedule is not None or freeze:
+                factor = 1.0 if schedule is None else schedule(self.last_epoch)
+                _scale(group, "lr", 0.0 if self.last_epoch < freeze else factor)
             if self._weight_decay is not None and "weight_decay" in group:
                 _scale(group, "weight_decay", self._weight_decay(self.last_epoch))
             if self._momentum is not None:
                 _set_momentum(group, self._momentum(self.last_epoch))
+
+
+def _whole(number: Any, name: str) -> int:
+    if not 0 <= number < math.inf or number != int(number):
+        raise ConfigError(f"{name} is {number}", expected="an integer >= 0")
+    return int(number)
 
 
 def _built(cfg: ScheduleCfg[Any] | None, total_updates: int | None) -> Schedule[Any] | None:
@@ -112,23 +149,24 @@ def _built(cfg: ScheduleCfg[Any] | None, total_updates: int | None) -> Schedule[
     return built
 
 
-def _write(scheduler: Scheduler | None) -> None:
-    if scheduler is not None:
-        scheduler._write()
-
-
 def _scale(group: dict[str, Any], name: str, factor: float) -> None:
-    base = group.setdefault(f"initial_{name}", float(group[name]))
-    group[name] = _put(group[name], float(base) * factor)
+    initial = f"initial_{name}"
+    if not isinstance(group.get(initial), float):  # absent, or a tensor of torch's own schedulers, to be read once only
+        group[initial] = float(group.get(initial, group[name]))
+    group[name] = _filled(group[name], group[initial] * factor)
 
 
 def _set_momentum(group: dict[str, Any], value: float) -> None:
     if "momentum" in group:
-        group["momentum"] = value
-    else:
-        group["betas"] = (_put(group["betas"][0], value), *group["betas"][1:])
+        group["momentum"] = _filled(group["momentum"], value)
+        return
+    if not 0.0 <= value < 1.0:
+        raise ConfigError(f"the momentum schedule gives {value:g} for betas[0]", expected="a number in [0, 1)")
+    group["betas"] = (_filled(group["betas"][0], value), *group["betas"][1:])
 
 
-def _put(old: Any, value: float) -> Any:
+def _filled(old: Any, new: Any) -> Any:
     """The new value; in the same tensor if the old one is a tensor, which a compiled or captured step holds on to."""
-    return old.fill_(value) if isinstance(old, torch.Tensor) else value
+    if isinstance(old, tuple):
+        return tuple(map(_filled, old, new))
+    return old.fill_(new) if isinstance(old, torch.Tensor) else new

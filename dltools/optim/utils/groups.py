@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any, Literal, NamedTuple
+import textwrap
+from collections.abc import Iterable
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from torch import nn
 from torch.nn.parameter import is_lazy
@@ -29,10 +30,11 @@ class GroupRuleCfg(Record):
     """Class names: of the module that holds the parameter, or of one of its bases."""
     roles: tuple[Role, ...] = ()
     lr_mult: NonNegative = 1.0
+    """Factor on the learning rate."""
     weight_decay: NonNegative | None = None
     """In place of the optimizer's; None: by role."""
     freeze_steps: NonNegativeInt = 0
-    """The group's learning rate is 0 for so many updates."""
+    """The group's learning rate is 0 for so many updates; the Scheduler sees to it."""
 
     def __post_init__(self) -> None:
         try:
@@ -45,6 +47,7 @@ class ParamGroupsCfg(Record):
     """How the parameters of a model are grouped."""
 
     rules: tuple[GroupRuleCfg, ...] = ()
+    """Exceptions, the first that fits first."""
     decay_roles: tuple[Role, ...] = ("weight", "embedding")
     """Roles that get weight decay; the others get none."""
     layer_decay: Unit | None = None
@@ -55,7 +58,11 @@ class ParamGroupsCfg(Record):
     def __post_init__(self) -> None:
         names = [rule.name for rule in self.rules]
         if twice := {name for name in names if names.count(name) > 1}:
-            raise ConfigError(f"two rules are called {sorted(twice)[0]!r}", hint="give each rule its own name")
+            raise ConfigError(f"two rules are called {min(twice)!r}", hint="give each rule its own name")
+
+
+_Found: TypeAlias = tuple[str, nn.Parameter, nn.Module, Role]
+"""A parameter under one of its names: name, parameter, the module that holds it, the role of its first name."""
 
 
 class GroupRow(NamedTuple):
@@ -82,15 +89,6 @@ class ParamGroups(list[dict[str, Any]]):
         return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
-class _Found(NamedTuple):
-    """A parameter under one of its names."""
-
-    name: str
-    param: nn.Parameter
-    owner: nn.Module
-    role: Role
-
-
 class _Settings(NamedTuple):
     """What is equal for all parameters of a group."""
 
@@ -101,7 +99,7 @@ class _Settings(NamedTuple):
 
 
 def param_groups(
-    model: nn.Module, *, lr: float, weight_decay: float, cfg: ParamGroupsCfg | None = None
+    model: nn.Module, *, lr: float, weight_decay: float, cfg: ParamGroupsCfg = ParamGroupsCfg()
 ) -> ParamGroups:
     """Group the trainable parameters of a model: each once, tied ones under their first name.
 
@@ -115,45 +113,60 @@ def param_groups(
     >>> [(group["name"], len(group["params"])) for group in groups]
     [('decay', 1), ('no_decay', 3)]
 
-    Raises ConfigError for a rule that takes no parameter, and for rules that would treat the names of a tied parameter differently.
+    Raises ConfigError for a rule that takes no parameter, and for rules that would set a tied parameter in two ways.
     """
-    cfg = cfg or ParamGroupsCfg()
-    names: dict[int, list[_Found]] = {}
-    for found in _trainable(model):
-        names.setdefault(id(found.param), []).append(found)
-    firsts = [ties[0] for ties in names.values()]
-    depths = layer_depths(model, [found.name for found in firsts]) if cfg.layer_decay is not None else {}
-    top, decay = max(depths.values(), default=0), 1.0 if cfg.layer_decay is None else cfg.layer_decay
+    firsts, ties = _trainable(model)
+    depths = {} if cfg.layer_decay is None else layer_depths(model, [name for name, *_ in firsts])
+    top, keep = max(depths.values(), default=0), 1.0 if cfg.layer_decay is None else cfg.layer_decay
     groups: dict[_Settings, list[nn.Parameter]] = {}
-    rows, used = {}, set[str]()
-    for ties in names.values():
-        first = ties[0]
-        rule = _rule(ties, cfg)
-        settings = _settings(rule, first.role, lr * decay ** (top - depths.get(first.name, top)), weight_decay, cfg)
-        groups.setdefault(settings, []).append(first.param)
-        rows[first.name] = GroupRow(first.role, rule and rule.name, settings.lr, settings.weight_decay)
-        used.add(rule.name if rule else "")
+    made: dict[tuple[str | None, Role, int], tuple[list[nn.Parameter], GroupRow]] = {}
+    rows: dict[str, GroupRow] = {}
+    used: set[str] = set()
+    for found in firsts:
+        name, param, _, role = found
+        depth = depths.get(name, top)
+        base = lr * keep ** (top - depth) if depths else lr
+        rule = _rule(ties.get(name, [found]), cfg, base, weight_decay, used) if cfg.rules else None
+        kind = (None if rule is None else rule.name, role, depth)
+        if kind not in made:
+            settings = _settings(rule, role, base, weight_decay, cfg)
+            made[kind] = groups.setdefault(settings, []), GroupRow(role, kind[0], settings.lr, settings.weight_decay)
+        params, rows[name] = made[kind]
+        params.append(param)
     if cfg.on_unused_rule == "error":
         _refuse_unused([rule for rule in cfg.rules if rule.name not in used], firsts)
     return ParamGroups(({"params": params, **settings._asdict()} for settings, params in groups.items()), rows)
 
 
-def _trainable(model: nn.Module) -> Iterator[_Found]:
-    modules: dict[str, nn.Module] = {}
+def _trainable(model: nn.Module) -> tuple[list[_Found], dict[str, list[_Found]]]:
+    """Each trainable parameter under its first name; and tied ones, by their first name, under all of their names."""
+    firsts: dict[int, _Found] = {}
+    ties: dict[str, list[_Found]] = {}
     for prefix, module in walk(model):
-        modules[prefix] = module
-        holder, _, key_there = prefix.rpartition("parametrizations.")
+        if not module._parameters:
+            continue
+        tensor, owner = _parametrised(model, prefix) if isinstance(module, ParametrizationList) else ("", module)
         for key, param in module._parameters.items():
             if param is None or not param.requires_grad:
                 continue
             name = f"{prefix}.{key}" if prefix else key
-            if is_lazy(param):
+            if type(param) is not nn.Parameter and is_lazy(param):
                 raise ConfigError(f"{name} has no shape yet", hint="run one forward pass before building the optimizer")
             if isinstance(module, ParametrizationList):
-                owner = modules[holder.removesuffix(".")]
-                yield _Found(name, param, owner, parametrised_role(owner, key_there, module, param))
+                role = parametrised_role(owner, tensor, module, param)
             else:
-                yield _Found(name, param, module, role_of(module, key, param))
+                role = role_of(module, key, param)
+            found = (name, param, owner, role)
+            first = firsts.setdefault(id(param), found)
+            if first is not found:
+                ties.setdefault(first[0], [first]).append((name, param, owner, first[3]))
+    return list(firsts.values()), ties
+
+
+def _parametrised(model: nn.Module, prefix: str) -> tuple[str, nn.Module]:
+    """The tensor that a ParametrizationList stands for: its name, and the module that it belongs to."""
+    holder, _, tensor = prefix.rpartition("parametrizations.")
+    return tensor, dict(walk(model))[holder.removesuffix(".")]
 
 
 def _settings(rule: GroupRuleCfg | None, role: Role, lr: float, weight_decay: float, cfg: ParamGroupsCfg) -> _Settings:
@@ -164,15 +177,18 @@ def _settings(rule: GroupRuleCfg | None, role: Role, lr: float, weight_decay: fl
     return _Settings(rule.name, lr * rule.lr_mult, own, rule.freeze_steps)
 
 
-def _rule(ties: list[_Found], cfg: ParamGroupsCfg) -> GroupRuleCfg | None:
+def _rule(
+    names: list[_Found], cfg: ParamGroupsCfg, lr: float, weight_decay: float, used: set[str]
+) -> GroupRuleCfg | None:
     """The rule that takes a parameter; of a tied one's names, those that no rule takes leave it to the others."""
-    if not cfg.rules:
-        return None
-    taken = [(found.name, rule) for found in ties if (rule := _first(cfg.rules, found)) is not None]
-    for name, rule in taken[1:]:
-        if _settings(rule, ties[0].role, 1.0, 1.0, cfg)[1:] != _settings(taken[0][1], ties[0].role, 1.0, 1.0, cfg)[1:]:
+    taken = [(found, rule) for found in names if (rule := _first(cfg.rules, found)) is not None]
+    used.update(rule.name for _, rule in taken)
+    wanted = [_settings(rule, role, lr, weight_decay, cfg)[1:] for (_, _, _, role), rule in taken]
+    for ((name, *_), rule), one in zip(taken, wanted, strict=True):
+        if one != wanted[0]:
+            (first, *_), its_rule = taken[0]
             raise ConfigError(
-                f"{taken[0][0]} and {name} are one tied parameter, but rule {taken[0][1].name!r} takes the first "
+                f"{first} and {name} are one tied parameter, but rule {its_rule.name!r} takes the first "
                 f"and rule {rule.name!r} the second",
                 hint="let one rule match both names",
             )
@@ -184,10 +200,11 @@ def _first(rules: tuple[GroupRuleCfg, ...], found: _Found) -> GroupRuleCfg | Non
 
 
 def _meets(rule: GroupRuleCfg, found: _Found) -> bool:
+    name, _, owner, role = found
     return (
-        (rule.match is None or re.search(rule.match, found.name) is not None)
-        and (not rule.types or any(base.__name__ in rule.types for base in type(found.owner).__mro__))
-        and (not rule.roles or found.role in rule.roles)
+        (rule.match is None or re.search(rule.match, name) is not None)
+        and (not rule.types or any(base.__name__ in rule.types for base in type(owner).__mro__))
+        and (not rule.roles or role in rule.roles)
     )
 
 
@@ -199,10 +216,14 @@ def _refuse_unused(rules: list[GroupRuleCfg], firsts: list[_Found]) -> None:
         raise ConfigError(
             f"rule {rule.name!r} takes no parameter: earlier rules take all it matches", hint="move it further up"
         )
-    asked: list[tuple[str, Iterable[str]]] = [(rule.match, [f.name for f in firsts])] if rule.match is not None else []
-    asked += [(name, {base.__name__ for f in firsts for base in type(f.owner).__mro__}) for name in rule.types]
-    asked += [(role, {f.role for f in firsts}) for role in rule.roles]
-    hints = "; ".join(f"{given!r}: {did_you_mean(given, legal)}" for given, legal in asked)
+    asked: list[tuple[str, Iterable[str]]] = (
+        [(rule.match, [name for name, *_ in firsts])] if rule.match is not None else []
+    )
+    asked += [
+        (name, {base.__name__ for _, _, owner, _ in firsts for base in type(owner).__mro__}) for name in rule.types
+    ]
+    asked += [(role, {found[3] for found in firsts}) for role in rule.roles]
+    hints = "; ".join(f"{given!r}: {textwrap.shorten(did_you_mean(given, legal), 200)}" for given, legal in asked)
     raise ConfigError(
         f"rule {rule.name!r} matches no trainable parameter", hint=hints or "the model has no trainable parameter"
     )

@@ -27,22 +27,34 @@ def unwrap(module: nn.Module) -> nn.Module:
 
 def _inner(module: nn.Module) -> nn.Module | None:
     children = module._modules
+    if len(children) != 1:
+        return None
     if isinstance(module, PARALLEL):
         return children["module"]
-    return next((children[name] for name in WRAPPERS if name in children), None) if len(children) == 1 else None
+    return next((children[name] for name in WRAPPERS if name in children), None)
 
 
-def walk(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
+def walk(module: nn.Module) -> list[tuple[str, nn.Module]]:
     """All modules with their clean names, parents first; a shared module comes under each of its names.
 
     >>> [name for name, _ in walk(nn.Sequential(nn.Linear(1, 1), nn.DataParallel(nn.ReLU())))]
     ['', '0', '1']
     """
-    module = unwrap(module)
-    yield name, module
+    found: list[tuple[str, nn.Module]] = []
+    _walk(unwrap(module), "", found)
+    return found
+
+
+def _walk(module: nn.Module, name: str, found: list[tuple[str, nn.Module]]) -> None:
+    found.append((name, module))
     for key, child in module._modules.items():
-        if child is not None:
-            yield from walk(child, f"{name}.{key}" if name else key)
+        if child is None:
+            continue
+        full = f"{name}.{key}" if name else key
+        if child._modules:
+            _walk(unwrap(child), full, found)
+        else:  # most modules; 10 000 of them should cost little more than a loop
+            found.append((full, child))
 
 
 def named_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
@@ -54,7 +66,7 @@ def named_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
 
 
 def named_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers by clean name, each once, under its first name; what ``state_dict`` leaves out is left out."""
+    """Parameters and persistent buffers by clean name, each once, under its first name."""
     found: dict[int, tuple[str, Tensor]] = {}
     for name, module in walk(model):
         buffers = {k: b for k, b in module._buffers.items() if k not in module._non_persistent_buffers_set}

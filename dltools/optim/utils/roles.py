@@ -21,14 +21,29 @@ LAYERS = (
 )
 """Weight-bearing layers: a matrix of theirs stays a weight when one of its sides is 1."""
 NORM = re.compile(r"Norm(?=[A-Z0-9_]|$)|norm$")
-"""In the name of a class or of one of its bases: LayerNorm, BatchNorm2d, MyRMSNorm; not NormalizedHead, NormedLinear."""
+"""In the name of a class or of a base: LayerNorm, BatchNorm2d, MyRMSNorm; not NormalizedHead, NormedLinear."""
 BIAS = re.compile(r"bias|.*_bias$")
 
 
-@lru_cache(maxsize=1024)
-def is_norm(owner: type[nn.Module]) -> bool:
-    """Whether a module type normalises: torch's own, or named so."""
+def is_norm(owner: type) -> bool:
+    """Whether a module type normalises: torch's own, or named so.
+
+    >>> is_norm(nn.GroupNorm), is_norm(nn.Linear)
+    (True, False)
+    """
     return not issubclass(owner, LAYERS) and any(NORM.search(base.__name__) for base in owner.__mro__)
+
+
+@lru_cache(maxsize=1024)
+def _by_type(owner: type, key: str) -> Role | Literal["rank", "shape"]:
+    """The role, where it shows without a look at the tensor, else what of the tensor decides."""
+    if BIAS.match(key):
+        return "bias"
+    if is_norm(owner):
+        return "norm"
+    if issubclass(owner, nn.Embedding | nn.EmbeddingBag):
+        return "embedding"
+    return "rank" if issubclass(owner, LAYERS) else "shape"
 
 
 def role_of(owner: nn.Module, key: str, param: Tensor) -> Role:
@@ -37,21 +52,21 @@ def role_of(owner: nn.Module, key: str, param: Tensor) -> Role:
     - bias: called ``bias*`` or ``*_bias``; the name of its module does not matter
     - norm: any other parameter of a normalisation module, of any rank
     - embedding: the table of nn.Embedding, nn.EmbeddingBag
-    - scale: outside weight-bearing layers, at most one side longer than 1, or leading size 1: gains, positions, class tokens
+    - scale: outside weight-bearing layers, at most one side longer than 1, or leading size 1: gains, positions, class
+      tokens
     - weight: the rest
 
-    >>> role_of(nn.Linear(8, 1), "weight", nn.Linear(8, 1).weight), role_of(nn.LayerNorm([4, 8]), "weight", nn.LayerNorm([4, 8]).weight)
+    >>> linear, norm = nn.Linear(8, 1), nn.LayerNorm([4, 8])
+    >>> role_of(linear, "weight", linear.weight), role_of(norm, "weight", norm.weight)
     ('weight', 'norm')
     """
-    if BIAS.match(key):
-        return "bias"
-    if is_norm(type(owner)):
-        return "norm"
-    if isinstance(owner, nn.Embedding | nn.EmbeddingBag):
-        return "embedding"
+    kind: type = type(owner)
+    role = _by_type(kind, key)
+    if role != "rank" and role != "shape":
+        return role
     if param.ndim < 2 or (key.endswith("_g") and hasattr(owner, f"{key[:-1]}v")):  # a gain, or weight_norm's
         return "scale"
-    if not isinstance(owner, LAYERS) and (param.shape[0] == 1 or sum(size > 1 for size in param.shape) < 2):
+    if role == "shape" and (param.shape[0] == 1 or sum(size > 1 for size in param.shape) < 2):
         return "scale"
     return "weight"
 
@@ -59,7 +74,8 @@ def role_of(owner: nn.Module, key: str, param: Tensor) -> Role:
 def parametrised_role(owner: nn.Module, key: str, originals: ParametrizationList, param: Tensor) -> Role:
     """The role of one of the tensors that tensor ``key`` of ``owner`` is computed from.
 
-    The largest (the last of equal ones) stands for the tensor itself; the others are factors, such as the gains of weight_norm.
+    The largest (the last of equal ones) stands for the tensor itself; the others are factors, such as the gains of
+    weight_norm.
     """
     parts = [part for part in originals._parameters.values() if part is not None]
     main = max(enumerate(parts), key=lambda part: (part[1].numel(), part[0]))[1]
