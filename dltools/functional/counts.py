@@ -73,18 +73,19 @@ def hard_counts(
     if task == "multiclass":
         _refuse_indices(pred, target)
         labels = read_labels(target, num_classes, task, ignore_index=ignore_index, mask=mask, weight_map=weight_map)
-        guess = pred.long()
+        weight, guess = labels.weight, pred.long()
         known = (guess >= 0) & (guess < num_classes)
-        inter = per_class(labels.weight * (guess == labels.y), labels.y, num_classes)
-        hits = per_class(labels.weight * known, torch.where(known, guess, 0), num_classes)
+        inter = per_class(weight * (guess == labels.y), labels.y, num_classes)
+        hits = per_class(weight * known, torch.where(known, guess, 0), num_classes)
     else:
         chosen, target = arrange((pred == 1).float(), target, task)
         labels = read_labels(target, num_classes, task, ignore_index=ignore_index, mask=mask, weight_map=weight_map)
         if num_classes != chosen.shape[1]:
             given = f"{describe(pred, target)}, task {task}, num_classes {num_classes}"
             raise ShapeError(given, expected=f"num_classes={chosen.shape[1]}")
-        inter, hits = add_up(chosen * labels.y * labels.weight), add_up(chosen * labels.weight)
-    return counts_of(labels, inter, hits, hits).over(over)
+        weight = labels.weight
+        inter, hits = add_up(chosen * labels.y * weight), add_up(chosen * weight)
+    return counts_of(labels, weight, inter, hits, hits).over(over)
 
 
 def _refuse_indices(pred: Tensor, target: Tensor) -> None:
@@ -96,9 +97,9 @@ def _refuse_indices(pred: Tensor, target: Tensor) -> None:
         )
 
 
-def counts_of(labels: Labels, inter: Tensor, pred: Tensor, pred_sq: Tensor) -> OverlapCounts:
-    """The sums that need the prediction, (N, C), and those of the target alone."""
-    y, weight = labels.y, labels.weight
+def counts_of(labels: Labels, weight: Tensor, inter: Tensor, pred: Tensor, pred_sq: Tensor) -> OverlapCounts:
+    """The sums that need the prediction, (N, C), and those of the target alone, each element with its ``weight``."""
+    y = labels.y
     across = weight.unsqueeze(1) if labels.of_pixels else weight
     if y.dtype == torch.int64:
         target = target_sq = per_class(weight, y, inter.shape[1])

@@ -54,7 +54,7 @@ class OnePass:
             inter = per_class(p_t * weight, labels.y, prob.shape[1])
         else:
             inter = add_up(weighted * labels.y)
-        return counts_of(labels, inter, add_up(weighted), squares)
+        return counts_of(labels, weight, inter, add_up(weighted), squares)
 
     @property
     def mean_log_p(self) -> Tensor:

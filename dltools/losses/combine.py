@@ -32,7 +32,7 @@ class CombineCfg(LossCfg["Combine"]):
                 expected="at least one term, and one value for all",
             )
         for name, term in self.terms.items():
-            if name in _RESERVED or hasattr(nn.ModuleDict, name) or not name or set(name) & set("./"):
+            if name in _RESERVED or hasattr(nn.ModuleDict(), name) or not name or set(name) & set("./"):
                 raise ConfigError(f"terms: {name!r} is no name for a term", hint="a plain word, such as 'dice'")
             if term.reduction == "none":
                 raise ConfigError(f"terms.{name} has reduction='none'", expected="'mean' or 'sum'")
@@ -106,8 +106,11 @@ class Combine(Loss[CombineCfg]):
         return {name: parts["loss"].to(view.dtype) for name, parts in outcomes.items()}
 
     def step(self, step: int | None = None) -> None:
-        """Let the schedules of the weights go on by one step, or to the given one; they begin at 0."""
+        """Let the schedules, of nested terms too, go on by one step, or to the given one; they begin at 0."""
         self.schedule_step = self.schedule_step + 1 if step is None else torch.full_like(self.schedule_step, step)
+        for term in self.terms.values():
+            if isinstance(term, Combine):
+                term.step(step)
 
     def _outcomes(self, sums: Sums) -> dict[str, dict[str, Tensor]]:
         def own(name: str) -> Sums:

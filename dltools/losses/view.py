@@ -127,8 +127,9 @@ def _check(passed: OnePass, target: Tensor, cfg: Reads) -> None:
     """Look at the values; only for ``check=True``."""
     if int(passed.labels.bad):
         limit = passed.prob.shape[1] if cfg.task == "multiclass" else 2
-        bad = ~((target >= 0) & (target < limit)) if not passed.labels.soft else ~((target >= 0) & (target <= 1))
-        found = sorted({label for label in target[bad].tolist() if label != cfg.ignore_index})
+        label = target if passed.labels.soft else target.long()
+        bad = ~((label >= 0) & (label <= (1 if passed.labels.soft else limit - 1)))
+        found = sorted({x for x in label[bad].tolist() if x != cfg.ignore_index})
         legal = "0 to 1" if passed.labels.soft else f"0 to {limit - 1}"
         raise DltoolsError(
             f"target has the label {', '.join(map(str, found[:5]))}",

@@ -55,5 +55,6 @@ class FocalLoss(SidedPixelLoss[FocalLossCfg]):
             certain = log_p > -torch.finfo(log_p.dtype).tiny
             log_p = log_p.masked_fill(certain, -1)
             loss = (-log_p * (-torch.expm1(log_p)) ** gamma).masked_fill(certain, 0)
-        alpha = self.cfg.alpha
-        return loss if alpha is None else torch.where(positive, alpha, 1 - alpha) * loss
+        if self.cfg.alpha is None:
+            return loss
+        return torch.where(positive, self.cfg.alpha * loss, (1 - self.cfg.alpha) * loss)
