@@ -36,15 +36,23 @@ def curves(
     array([2. , 1. , 0.5])
     """
     figure = new_figure(6.4, 4.0)
-    axes = figure.add_subplot()
-    draw_curves(axes, lines, title=title, logx=logx, logy=logy, mark=mark)
+    draw_curves(figure.add_subplot(), lines, title=title, logx=logx, logy=logy, mark=mark)
     return figure
 
 
 def lr_curve(lrs: ArrayLike, losses: ArrayLike, suggestion: float | None = None) -> Figure:
-    """A learning-rate test: the loss over the learning rate, which is logarithmic, and the suggested one marked."""
+    """A learning-rate test: the loss over the learning rate, which is logarithmic, and the suggested one marked.
+
+    Both are ``(N,)``; otherwise as :func:`curves`.
+
+    >>> figure = lr_curve([1e-4, 1e-3, 1e-2], [2.0, 1.0, 4.0], suggestion=1e-3)
+    >>> figure.axes[0].get_xscale()
+    'log'
+    """
     figure = curves({"loss": (lrs, losses)}, title="learning rate test", logx=True, mark=suggestion)
-    figure.axes[0].set_xlabel("learning rate")
+    axes = figure.axes[0]
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel("loss")
     return figure
 
 
@@ -70,31 +78,33 @@ def draw_curves(
     mark: float | None = None,
 ) -> None:
     """The chart of :func:`curves` in axes of a larger figure."""
-    if logx:
-        axes.set_xscale("log", nonpositive="mask")
-    if logy:
-        axes.set_yscale("log", nonpositive="mask")
+    axes.set(title=title, xscale="log" if logx else "linear", yscale="log" if logy else "linear")
     for name, (xs, ys) in lines.items():
-        x, y = _line(name, xs, ys)
-        axes.plot(x, y, label=name, linewidth=1.5, marker=".", markevery=_alone(x, y).tolist())
+        x, y = _line(name, xs, ys, logx=logx, logy=logy)
+        (line,) = axes.plot(x, y, label=name, linewidth=1.5)
+        if (alone := _alone(x, y)).any():
+            axes.plot(x[alone], y[alone], ".", color=line.get_color())
     if mark is not None and np.isfinite(mark):
         axes.axvline(mark, color="0.4", linestyle="--", linewidth=1, label=f"{mark:.3g}")
-    axes.set_title(title)
     axes.grid(visible=True, alpha=0.3)
-    if lines or mark is not None:
-        axes.legend()
+    axes.spines[["top", "right"]].set_visible(False)
+    if axes.lines:
+        axes.legend(frameon=False)
 
 
-def _line(name: str, xs: ArrayLike, ys: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _line(
+    name: str, xs: ArrayLike, ys: ArrayLike, *, logx: bool, logy: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     x, y = np.array(xs, np.float64), np.array(ys, np.float64)
     if x.ndim != 1 or x.shape != y.shape:
         raise ShapeError(f"line {name!r} has x of shape {x.shape}, y of shape {y.shape}", expected="(N,) for both")
-    y[~np.isfinite(y)] = np.nan
-    x[~np.isfinite(x)] = np.nan
+    for values, log in ((x, logx), (y, logy)):
+        values[~np.isfinite(values) | (log & (values <= 0))] = np.nan
     return x, y
 
 
-def _alone(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.intp]:
+def _alone(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.bool_]:
     """Points between two gaps, which no line would show."""
     real = np.concatenate([[False], np.isfinite(x) & np.isfinite(y), [False]])
-    return np.flatnonzero(real[1:-1] & ~real[:-2] & ~real[2:])
+    alone: NDArray[np.bool_] = real[1:-1] & ~real[:-2] & ~real[2:]
+    return alone
