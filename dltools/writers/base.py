@@ -46,6 +46,13 @@ class Writer(Lifecycle[C]):
 
     Nothing is opened before the first record; any thread may call. As a context manager it closes at the end, after an
     exception with the status "failed".
+
+    >>> from dltools.writers.memory import MemoryWriter
+    >>> with MemoryWriter() as writer:
+    ...     writer.scalars({"val/loss": 0.25}, step=1, axis="epoch")
+    ...     writer.text("note", "the learning rate was halved", step=7)
+    >>> writer.state_dict()
+    {'next': {'epoch': 2, 'step': 8}, 'runs': {}}
     """
 
     def __init__(self, cfg: C | None = None, /, **fields: Any) -> None:

@@ -26,9 +26,13 @@ class ConsoleWriterCfg(WriterCfg["ConsoleWriter"]):
 
 
 class ConsoleWriter(Sink[ConsoleWriterCfg]):
-    """Prints each axis's latest values every ``every_secs`` and at the end: ``step 120  train/loss 0.5123``.
+    """Prints each axis's latest values every ``every_secs`` and at the end.
 
     Only what has been delivered is shown: the console never waits for a device.
+
+    >>> with ConsoleWriter() as writer:
+    ...     writer.scalars({"train/loss": 0.51234}, step=120)
+    step 120  train/loss 0.5123
     """
 
     def setup(self) -> None:

@@ -42,7 +42,12 @@ class NullWriterCfg(WriterCfg["NullWriter"]):
 
 
 class NullWriter(Sink[NullWriterCfg]):
-    """Checks what it is given and keeps nothing."""
+    """Checks what it is given and keeps nothing.
+
+    >>> NullWriter().scalars({"loss": 0.5}, step=-1)
+    Traceback (most recent call last):
+    dltools.errors.ConfigError: step is -1. Expected an int from 0 to 2**63 - 1.
+    """
 
     accepts: ClassVar[frozenset[type[Record]]] = frozenset()
     threaded: ClassVar[bool] = False

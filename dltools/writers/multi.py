@@ -84,8 +84,10 @@ class MultiWriter(Writer[MultiWriterCfg]):
         return {name: run for writer in self.writers.values() for name, run in writer.run_ids(given).items()}
 
     def deliveries(self) -> dict[str, Delivery]:
-        members: list[Writer[Any]] = [*([self.journal] if self.journal else []), *self.writers.values()]
-        return {name: delivery for writer in members for name, delivery in writer.deliveries().items()}
+        found = self.journal.deliveries() if self.journal is not None else {}
+        for key, writer in self.writers.items():
+            found |= {key if name == key else f"{key}/{name}": told for name, told in writer.deliveries().items()}
+        return found
 
     def _members(self) -> list[Writer[Any]]:
         """The journal last: backends may still read from it."""

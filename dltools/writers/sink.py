@@ -17,6 +17,8 @@ C = TypeVar("C", bound=WriterCfg[Any])
 class Sink(Writer[C]):
     """A backend. Its hooks run in order, in one thread of its own; what raises is called again with the same batch.
 
+    A whole backend::
+
         class ListWriterCfg(WriterCfg["ListWriter"]):
             pass
 

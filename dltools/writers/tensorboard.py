@@ -31,6 +31,13 @@ class TensorBoardWriter(Sink[TensorBoardWriterCfg]):
     Beside the file stands how much of it, and of the journal, is in it for sure. The next process cuts the file to that
     and completes it from the journal, so that a killed run shows every point once. After a rewind the file is made anew
     from the journal; without one, from itself. Extra: ``tensorboard``.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with TensorBoardWriter(dir=folder) as writer:
+    ...         writer.scalars({"loss": 0.5}, step=1)
+    ...     [file.name[:19] for file in Path(folder).glob("events*")]
+    ['events.out.tfevents']
     """
 
     accepts: ClassVar[frozenset[type[Record]]] = frozenset({Scalars, Image, Hist, Text, Params})

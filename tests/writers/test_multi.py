@@ -165,6 +165,7 @@ def test_writers_may_be_nested(tmp_path: Path) -> None:
         writer.scalars({"a": 1}, 0)
         writer.flush()
     assert journal(tmp_path) == journal(tmp_path / "inner") == {"a": [(0, 1.0)]}
+    assert set(writer.health()) == {"journal", "in/journal", "in/m"}
 
 
 def test_the_name_journal_is_taken() -> None:

@@ -11,6 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+from dltools.writers import lifecycle
 from dltools.writers.events import OVERHEAD, EventFile, read_frames
 from dltools.writers.multi import MultiWriter
 from dltools.writers.tensorboard import TensorBoardWriter, TensorBoardWriterCfg
@@ -231,3 +232,30 @@ def test_never_tensorflow(tmp_path: Path) -> None:
         writer.hparams({"lr": 0.1})
         writer.text("t", "x", 0)
     assert "tensorflow" not in sys.modules
+
+
+def test_what_was_written_without_a_journal_is_not_written_again_with_one(tmp_path: Path) -> None:
+    with MultiWriter(dir=str(tmp_path)) as writer:
+        writer.scalars({"a": 0}, 0)
+    with lone(tmp_path / "tb") as alone:
+        alone.scalars({"a": 0}, 0)
+        alone.scalars({"a": 1}, 1)
+    for step in (2, 3):
+        with MultiWriter(dir=str(tmp_path), writers={"tb": TensorBoardWriterCfg()}) as writer:
+            writer.scalars({"a": step}, step)
+    assert tensorboard(tmp_path / "tb") == {"a": [(0, 0.0), (1, 1.0), (2, 2.0), (3, 3.0)]}
+
+
+def test_each_rank_has_a_file_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for start in (0, 2):
+        for rank in range(2):
+            monkeypatch.setattr(lifecycle, "rank", lambda rank=rank: rank)
+            child = TensorBoardWriterCfg(ranks="all")
+            with MultiWriter(dir=str(tmp_path), ranks="all", writers={"tb": child}) as writer:
+                for step in range(start, start + 2):
+                    writer.scalars({f"rank {rank}": step}, step)
+    files = sorted((tmp_path / "tb").glob("events*"))
+    assert [file.suffix for file in files] == [".rank0", ".rank1"]
+    for rank, file in enumerate(files):
+        tags = [v.tag for _, data in read_frames(file) for v in Event.FromString(data).summary.value]
+        assert tags == [f"rank {rank}"] * 4
