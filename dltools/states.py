@@ -170,7 +170,7 @@ class States(Mapping[str, Tensor]):
         self.device: torch.device = torch.device(device)
         with torch.inference_mode(False):
             self._stored = {name: kind.start(self.device) for name, kind in self.layout.items()}
-        self._rows: dict[str, list[Tensor]] = {}
+        self._num_rows = self._lengths()
 
     def __getitem__(self, name: str) -> Tensor:
         return self.layout[self._known(name)].total(self.stored(name))
@@ -194,9 +194,8 @@ class States(Mapping[str, Tensor]):
 
     def stored(self, name: str) -> Tensor:
         """The tensor as it is kept and sent: pairs of floats, packed rows."""
-        if rows := self._rows.pop(name, None):
-            self._stored[name] = torch.cat([self._stored[name], *rows])
-        return self._stored[name]
+        kept = self._stored[name]
+        return kept[: self._num_rows[name]] if name in self._num_rows else kept
 
     def add(self, name: str, value: Tensor) -> None:
         """Add to a sum, float or integer."""
@@ -207,7 +206,22 @@ class States(Mapping[str, Tensor]):
 
     def append(self, name: str, rows: Mapping[str, Tensor]) -> None:
         """Add rows to a table; columns are (n,) tensors."""
-        self._rows.setdefault(self._known(name), []).append(self.table_kind(name).pack(rows).to(self.device))
+        self._put(name, self.table_kind(name).pack(rows).to(self.device))
+
+    def _put(self, name: str, packed: Tensor) -> None:
+        """Into a buffer that doubles when it is full: a list of tensors would be another graph at every step."""
+        used, room = self._num_rows[name], self._stored[name]
+        end = used + packed.shape[0]
+        if end > room.shape[0]:
+            with torch.inference_mode(False):
+                room = torch.cat([room, room.new_zeros(end, room.shape[1])])
+            self._stored[name] = room
+        room[used:end] = packed
+        self._num_rows[name] = end
+
+    def _lengths(self) -> dict[str, int]:
+        """Rows of the tables: all that stand in their tensors."""
+        return {name: len(self._stored[name]) for name, kind in self.layout.items() if isinstance(kind, Table)}
 
     def table(self, name: str) -> dict[str, Tensor]:
         """All rows of a table, by column."""
@@ -226,14 +240,15 @@ class States(Mapping[str, Tensor]):
         if device != self.device:
             with torch.inference_mode(False):
                 self._stored = {name: self.stored(name).to(device) for name in self.layout}
+            self._num_rows = self._lengths()
             self.device = device
         return self
 
     def reset(self) -> None:
         """Start again from nothing."""
-        self._rows.clear()
         with torch.inference_mode(False):
             self._stored = {name: kind.start(self.device) for name, kind in self.layout.items()}
+        self._num_rows = self._lengths()
 
     def merge(self, other: States) -> None:
         """As if what ``other`` has counted had been counted here too."""
@@ -241,7 +256,7 @@ class States(Mapping[str, Tensor]):
             raise ConfigError(f"layouts differ: {self.layout} and {other.layout}", expected="states of equal configs")
         for name, kind in self.layout.items():
             if isinstance(kind, Table):
-                self._rows.setdefault(name, []).append(other.stored(name).to(self.device))
+                self._put(name, other.stored(name).to(self.device))
             else:
                 kind.merge(self._stored[name], other.stored(name).to(self.device))
 
@@ -254,9 +269,9 @@ class States(Mapping[str, Tensor]):
         wrong = [name for name in {*state, *self.layout} if not self._fits(name, state.get(name))]
         if wrong:
             raise ConfigError(f"the state does not fit in {sorted(wrong)}", expected=f"{self.layout}")
-        self._rows.clear()
         with torch.inference_mode(False):
             self._stored = {name: state[name].to(self.device, copy=True) for name in self.layout}
+        self._num_rows = self._lengths()
 
     def _fits(self, name: str, value: Any) -> bool:
         if name not in self.layout or not isinstance(value, Tensor):
