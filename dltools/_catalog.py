@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from typing import Any, NamedTuple
 
+from dltools.cfgutils.config import product_class
 from dltools.errors import ConfigError, did_you_mean
 
 KINDS = (
@@ -51,44 +52,36 @@ def catalog(kind: str = "*", pattern: str = "*") -> list[Entry]:
     """Every component whose area and tag match the patterns (``catalog("losses", "*Dice*")``), aliases left out."""
     if not fnmatch.filter(KINDS, kind):
         raise ConfigError(f"no kind {kind!r}", hint=did_you_mean(kind, KINDS))
-    found = {entry.config: entry for entry in _entries(kind)}
-    return [entry for entry in found.values() if fnmatch.fnmatchcase(entry.tag.lower(), pattern.lower())]
-
-
-def _entries(kind: str) -> Iterator[Entry]:
-    for area in fnmatch.filter(KINDS, kind):
-        package = importlib.import_module(f"dltools.{area}")
-        for name in package.__all__:
-            config = getattr(package, name)
-            if name.endswith("Cfg") and getattr(config, "tag", "") == name.removesuffix("Cfg"):
-                yield Entry(area, config.tag, summary(config), config)
-
-
-def summary(config: type[Any]) -> str:
-    """The first line about what a config builds."""
-    product = getattr(inspect.getmodule(config), config.tag, config)
-    return (inspect.getdoc(product) or inspect.getdoc(config) or "").partition("\n")[0]
+    own = [entry for name, entry in _entries(kind) if name == entry.tag]
+    return [entry for entry in own if fnmatch.fnmatchcase(entry.tag.lower(), pattern.lower())]
 
 
 def show(name: str) -> str:
     """Everything about one component: what it is, its fields with docs and defaults."""
     from dltools.cfgutils.describe import help_text
 
-    tag = name.removesuffix("Cfg")
-    entries = {entry.tag: entry for entry in catalog()}
-    entry = entries.get(tag) or next((e for kind in KINDS if (e := _alias(kind, tag))), None)
-    if entry is None:
+    tag, entries = name.removesuffix("Cfg"), dict(_entries("*"))
+    if tag not in entries:
         raise ConfigError(f"no component {name!r}", hint=did_you_mean(tag, entries))
-    module = inspect.getmodule(entry.config)
-    product = getattr(module, entry.tag, None)
-    doc = inspect.getdoc(product) if inspect.isclass(product) else None
-    fields = help_text(entry.config)
-    return "\n\n".join([f"{entry.kind}: {entry.tag}", *([doc] if doc else []), fields])
+    entry = entries[tag]
+    return "\n\n".join([f"{entry.kind}: {entry.tag}", _doc(entry.config), help_text(entry.config)])
 
 
-def _alias(kind: str, tag: str) -> Entry | None:
-    config = getattr(importlib.import_module(f"dltools.{kind}"), f"{tag}Cfg", None)
-    return Entry(kind, config.tag, summary(config), config) if getattr(config, "tag", "") else None
+def _entries(kind: str) -> Iterator[tuple[str, Entry]]:
+    """The components of the areas by exported name less ``Cfg``: their tag, or an alias."""
+    for area in fnmatch.filter(KINDS, kind):
+        package = importlib.import_module(f"dltools.{area}")
+        for name in package.__all__:
+            config = getattr(package, name)
+            if name.endswith("Cfg") and getattr(config, "tag", ""):
+                yield name.removesuffix("Cfg"), Entry(area, config.tag, _doc(config).partition("\n")[0], config)
+
+
+def _doc(config: type[Any]) -> str:
+    """What the product says, if it stands beside its config, else the config."""
+    product = product_class(config)
+    described = product if product.__module__ == config.__module__ else config
+    return inspect.getdoc(described) or ""
 
 
 def env() -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class DltoolsError(Exception):
@@ -21,10 +22,10 @@ class DltoolsError(Exception):
         self.hint: str = hint
         sentences = [given, expected and f"Expected {expected}", hint and f"Hint: {hint}"]
         text = ". ".join(s.rstrip(".") for s in sentences if s)
-        super().__init__(text + "." if expected or hint else text)
+        super().__init__(text + "." if (expected or hint) and not text.endswith("?") else text)
 
-    def __reduce__(self) -> tuple[type[DltoolsError], tuple[str, str, str]]:
-        return type(self), (self.given, self.expected, self.hint)
+    def __reduce__(self) -> tuple[type[DltoolsError], tuple[str, str, str], dict[str, Any]]:
+        return type(self), (self.given, self.expected, self.hint), self.__dict__  # notes too
 
 
 class ConfigError(DltoolsError, ValueError):
@@ -60,8 +61,8 @@ class MissingExtraError(DltoolsError, ImportError):
         self.extra: str = extra
         super().__init__(f"{package} is not installed", hint=f'pip install "dltools[{extra}]"')
 
-    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:  # type: ignore[override]
-        return type(self), (self.package, self.extra)
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str], dict[str, Any]]:  # type: ignore[override]
+        return type(self), (self.package, self.extra), self.__dict__
 
 
 def did_you_mean(name: str, legal: Iterable[str]) -> str:

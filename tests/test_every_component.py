@@ -10,6 +10,7 @@ import inspect
 import math
 import pathlib
 import pickle
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -62,10 +63,17 @@ cases = pytest.mark.parametrize("cls", CONFIGS, ids=name)
 built = pytest.mark.parametrize("cls", [cls for cls in CONFIGS if takes_nothing(cls)], ids=name)
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Components that keep files keep them here."""
+@pytest.fixture
+def make(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[type[Config[Any]]], Any]]:
+    """Builds a component of defaults, keeps its files in a folder of its own, and closes it in the end."""
     monkeypatch.chdir(tmp_path)
+    with contextlib.ExitStack() as stack:
+
+        def build_one(cls: type[Config[Any]]) -> Any:
+            made = example(cls).build()  # type: ignore[attr-defined]
+            return stack.enter_context(contextlib.closing(made)) if hasattr(made, "close") else made
+
+        yield build_one
 
 
 def test_there_are_components_in_every_area() -> None:
@@ -101,8 +109,8 @@ def test_a_config_is_documented_and_has_a_schema(cls: type[Config[Any]]) -> None
 
 
 @built
-def test_a_component_reads_back_from_its_repr(cls: type[Config[Any]]) -> None:
-    made = example(cls).build()  # type: ignore[attr-defined]
+def test_a_component_reads_back_from_its_repr(cls: type[Config[Any]], make: Callable[..., Any]) -> None:
+    made = make(cls)
     if type(made).__repr__ is torch.nn.Module.__repr__:
         pytest.skip("a network prints its layers")
     again = eval(repr(made), NAMES | {type(made).__name__: type(made)})
@@ -111,8 +119,8 @@ def test_a_component_reads_back_from_its_repr(cls: type[Config[Any]]) -> None:
 
 
 @built
-def test_a_component_goes_on_from_its_state(cls: type[Config[Any]]) -> None:
-    made, other = example(cls).build(), example(cls).build()  # type: ignore[attr-defined]
+def test_a_component_goes_on_from_its_state(cls: type[Config[Any]], make: Callable[..., Any]) -> None:
+    made, other = make(cls), make(cls)
     if not hasattr(made, "state_dict"):
         pytest.skip("it has no state")
     state = made.state_dict()

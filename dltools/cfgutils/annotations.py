@@ -6,6 +6,7 @@ import math
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -65,8 +66,8 @@ def strict(annotation: Any, record: type[Any], decode: Callable[[type[Any], Any]
         return Annotated[Any, Nested(plain, decode)]
     if annotation is float:
         return _annotated(float, NO_NAN)
-    if annotation is Path:
-        return Annotated[Path, Strict(False)]
+    if annotation is Path or (isinstance(plain, type) and issubclass(plain, Enum)):
+        return _annotated(annotation, Strict(False))
     if origin in (Union, types.UnionType):
         return reduce(or_, map(inner, args))
     if plain in (tuple, list, Sequence):

@@ -68,12 +68,12 @@ class Config(Record, Generic[T_co]):
             )
         if cls._target is None:
             raise ConfigError(f"{cls.__name__} is a family and builds nothing", expected=_one_of(cls))
-        return cast(Callable[..., T_co], _resolve(cls))
+        return cast(Callable[..., T_co], product_class(cls))
 
     def __getstate__(self) -> dict[str, Any]:
         """A class that cloudpickle sends by value takes its product along."""
         with contextlib.suppress(ConfigError):
-            _resolve(type(self))
+            product_class(type(self))
         return vars(self)
 
     @classmethod
@@ -169,7 +169,7 @@ def _home(cls: type[Any]) -> str:
     return f"{cls.__module__}.{cls.__qualname__.rpartition('<locals>.')[2]}"
 
 
-def _resolve(cls: type[Config[Any]]) -> Any:
+def product_class(cls: type[Config[Any]]) -> Any:
     """The product's class; kept on the config's class once it is known."""
     if not isinstance(cls._target, ForwardRef | str):
         return cls._target

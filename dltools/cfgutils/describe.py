@@ -108,6 +108,7 @@ def _reference(cls: type[Record], definitions: dict[str, Any]) -> dict[str, Any]
 def _definition(cls: type[Record], definitions: dict[str, Any]) -> dict[str, Any]:
     docs = field_docs(cls)
     found = TypeAdapter(cls).json_schema()
+    definitions.update(found.get("$defs", {}))  # of enumerations
     fields = {name: _fill_in(part, definitions) for name, part in found.get("properties", {}).items()}
     for name, parameter in inspect.signature(cls).parameters.items():
         fields[name].pop("default", None)

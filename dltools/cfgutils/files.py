@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -29,16 +30,19 @@ Tree = dict[str, Any]
 def load(cls: type[C], path_or_text: Path | str, *overrides: str) -> C:
     """A config from a file or a text, with ``path=value`` words on top.
 
-    A ``Path``, or a name ending in yaml, yml or json, is a file; all else is the text itself. ``include: base.yaml``
+    A ``Path``, or one word ending in yaml, yml or json, is a file; all else is the text itself. ``include: base.yaml``
     (or a list) at the top merges deeply over other files. All mistakes come in one ConfigError with file, line, path
     and the nearest legal name.
     """
-    if isinstance(path_or_text, Path) or path_or_text.endswith((".yaml", ".yml", ".json")):
+    if isinstance(path_or_text, Path) or _FILE.fullmatch(path_or_text):
         name = str(path_or_text)
         tree, where = _read_file(Path(path_or_text), ())
     else:
         name = "text"
         tree, where = _include(*reader.read(path_or_text, name), Path(), ())
+    if overrides:
+        with contextlib.suppress(ConfigError):  # so that words reach into defaults too: `loss.alpha=.3` alone
+            tree = to_tree(_construct(cls, tree, where, name), spaces=False)
     _assign(tree, where, overrides, {})
     return _construct(cls, tree, where, name)
 
@@ -103,13 +107,13 @@ def _construct(cls: type[C], tree: Any, where: Mapping[Place, str], name: str) -
 
 
 def _read_file(path: Path, above: tuple[Path, ...]) -> tuple[Tree, dict[Place, str]]:
-    if path.resolve() in above:
-        raise ConfigError(f"{path} includes itself", expected="includes without a circle")
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        place, text = path.resolve(), path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read: {error}", expected="a YAML or JSON file in UTF-8") from None
-    return _include(*reader.read(text, str(path)), path.parent, (*above, path.resolve()))
+    if place in above:
+        raise ConfigError(f"{path} includes itself", expected="includes without a circle")
+    return _include(*reader.read(text, str(path)), path.parent, (*above, place))
 
 
 def _include(
@@ -175,6 +179,7 @@ def _key(tree: Any, step: str) -> Any:
     return int(step)
 
 
+_FILE = re.compile(r"(?!.*: ).+\.(yaml|yml|json)")
 _INF = "\0inf"
 _UNPRINTABLE = re.compile("[\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 
@@ -190,8 +195,8 @@ def _mark_infinite(tree: Any) -> Any:
 
 def _canonical(tree: Any) -> Any:
     """Equal values alike: 1.0 and -0.0 as integers."""
-    if isinstance(tree, float):
-        return int(tree) if tree.is_integer() else str(tree)
+    if isinstance(tree, float) and tree.is_integer():
+        return int(tree)
     if isinstance(tree, dict):
         return {str(key): _canonical(part) for key, part in tree.items()}
     return [_canonical(part) for part in tree] if isinstance(tree, list) else tree
@@ -214,7 +219,7 @@ def _represent_list(dumper: yaml.SafeDumper, data: list[Any]) -> yaml.Node:
 
 
 def _represent_str(dumper: yaml.SafeDumper, data: str) -> yaml.Node:
-    style = None if data.isprintable() else '"'  # the other styles write some line breaks raw, which come back as blanks
+    style = None if data.isprintable() else '"'  # the others write some line breaks raw: they come back as blanks
     return dumper.represent_scalar("tag:yaml.org,2002:str", data, style=style)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from enum import Enum
 from pathlib import PurePath
 from types import NoneType
 from typing import Any, NoReturn, TypeVar
@@ -75,6 +76,8 @@ def source(value: Any) -> str:
     """
     if isinstance(value, float) and value in (float("inf"), -float("inf")):
         return f"float('{value}')"
+    if isinstance(value, Enum):
+        return str(value)
     if isinstance(value, PurePath):
         return f"Path({str(value)!r})"
     if isinstance(value, Mapping):

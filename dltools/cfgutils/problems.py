@@ -85,14 +85,18 @@ def _real_path(loc: tuple[str | int, ...], given: Any, missing: bool) -> Path:
     """The location less the steps that pydantic adds for members of a union: the input does not have them."""
     path: list[str | int] = []
     for i, step in enumerate(loc):
-        if (isinstance(given, Mapping) and step in given) or (
-            isinstance(given, (tuple, list)) and isinstance(step, int) and step < len(given)
-        ):
+        if _leads(given, step):
             given = given[step]
         elif not (missing and i == len(loc) - 1):
             continue
         path.append(step)
     return tuple(path)
+
+
+def _leads(given: Any, step: str | int) -> bool:
+    if isinstance(given, Mapping):
+        return step in given
+    return isinstance(given, (tuple, list)) and isinstance(step, int) and step < len(given)
 
 
 def _place(path: Path, where: Mapping[Path, str], title: str) -> str:

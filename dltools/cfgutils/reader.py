@@ -81,7 +81,7 @@ class _Reading:
         made: dict[Any, Any] = {}
         for key, item in self.items(node, path):
             where = f"{self.name}:{key.start_mark.line + 1}"
-            name = self.scalar(key.tag.rpartition(",2002:")[2], key.value, path)
+            name = self.value(key, path)
             if name in made:
                 first = self.where[*path, name]
                 self.problems.append(Problem((*path, name), f"given twice; first at {first}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -69,6 +70,11 @@ class Brush(Pen):
     pass
 
 
+class Colour(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
 class SceneCfg(Record):
     """Everything of a drawing."""
 
@@ -84,3 +90,4 @@ class SceneCfg(Record):
     lines: tuple[int, ...] = ()
     table: Mapping[int, float] = {}
     extra: DiscCfg | None = None
+    colour: Colour = Colour.RED

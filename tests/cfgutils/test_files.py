@@ -12,9 +12,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dltools.cfgutils import dump, fingerprint, load, override
+from dltools.cfgutils import dump, fingerprint, load, override, uniform
 from dltools.errors import ConfigError
-from tests.cfgutils.families import BrushCfg, DiscCfg, GroupCfg, PenCfg, SceneCfg, ShapeCfg
+from tests.cfgutils.families import BrushCfg, Colour, DiscCfg, GroupCfg, PenCfg, SceneCfg, ShapeCfg
 
 number = st.floats(allow_nan=False)
 share = st.floats(0, 1)
@@ -45,6 +45,7 @@ scene = st.builds(
     lines=st.lists(st.integers(), max_size=3).map(tuple),
     table=st.dictionaries(st.integers(), number, max_size=3),
     extra=st.none() | disc,
+    colour=st.sampled_from(Colour),
 )
 
 
@@ -99,6 +100,7 @@ def test_every_mistake_of_a_file_has_its_line(tmp_path: Path) -> None:
     [
         ("count: 1\n\tname: x", "text:2: .*indent with spaces, not tabs"),
         ("!!python/object/apply:os.system ['true']", "tag .* is not allowed"),
+        ("!!python/name:os.system count: 1", "tag .* is not allowed"),
         ("shape: !!python/name:os.system", "text:1: shape: tag .* is not allowed"),
         ("shape: {type: os.system}", "text:1: shape: type is 'os.system', no ShapeCfg; known"),
         ("shape: {type: 3}", "shape: type is 3"),
@@ -118,6 +120,8 @@ def test_every_mistake_of_a_file_has_its_line(tmp_path: Path) -> None:
         ("scale: {$uniform: [2, 1]}", "scale: uniform\\(2, 1\\) is empty"),
         ("scale: {$normal: [2, 1]}", "unknown search space"),
         ("scale: {$uniform: 3}", "is written"),
+        ("colour: green", "colour: got 'green'; input should be 'red' or 'blue'"),
+        ("a\0.yaml", "cannot be read: embedded null byte"),
     ],
 )
 def test_bad_text_is_refused_and_nothing_is_executed(text: str, message: str) -> None:
@@ -164,6 +168,18 @@ def test_override_takes_words_and_values() -> None:
     with pytest.raises(ConfigError, match="is no override"):
         override(SceneCfg(), "count")
     assert load(SceneCfg, "", "count=2") == SceneCfg(count=2)
+
+
+def test_words_reach_into_defaults_and_mistakes_of_file_and_words_come_together() -> None:
+    assert load(SceneCfg, "count: 2", "tool.width=3", "shape.radius=2") == SceneCfg(
+        count=2, tool=PenCfg(width=3.0), shape=DiscCfg(radius=2.0)
+    )
+    assert load(SceneCfg, "tool: Brush", "tool.hairs.1=.5").tool == BrushCfg(hairs=(0.9, 0.5))
+    assert load(SceneCfg, "scale: {$uniform: [1, 2]}", "tool.width=3").scale == uniform(1, 2)
+    assert refusal("count: x", "tool=Pencil").splitlines() == [
+        "tool=Pencil: tool: type is 'Pencil', no ToolCfg; did you mean 'Pen'?",
+        "text:1: count: got 'x'; input should be a valid integer",
+    ]
 
 
 def test_fingerprint_follows_equality_in_every_process() -> None:

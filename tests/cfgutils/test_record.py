@@ -12,7 +12,7 @@ import pytest
 
 from dltools.cfgutils import Record, uniform
 from dltools.errors import ConfigError
-from tests.cfgutils.families import BrushCfg, DiscCfg, GroupCfg, SceneCfg
+from tests.cfgutils.families import BrushCfg, Colour, DiscCfg, GroupCfg, SceneCfg
 
 
 def refusal(make: Any) -> str:
@@ -101,8 +101,9 @@ def test_records_hash_compare_copy_and_pickle() -> None:
 
 def test_repr_is_source_and_leaves_defaults_out() -> None:
     cfg = SceneCfg(shape=DiscCfg(radius=float("inf")), path=Path("x"), lines=(1,), extra=DiscCfg(share=uniform(0, 1)))
+    cfg = cfg.replace(colour=Colour.BLUE)
     assert repr(SceneCfg()) == "SceneCfg()"
-    names = {"Path": Path, "uniform": uniform, "DiscCfg": DiscCfg, "SceneCfg": SceneCfg}
+    names = {"Path": Path, "uniform": uniform, "DiscCfg": DiscCfg, "Colour": Colour, "SceneCfg": SceneCfg}
     assert eval(repr(cfg), names) == cfg
 
 
