@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import index
 
 import numpy as np
 import torch
@@ -28,16 +29,16 @@ class Key:
     digest: bytes
 
     def fold(self, *path: int | str) -> Key:
-        """The key of a place below this one."""
+        """The key of a place below this one; numpy's integers are integers, anything else a TypeError."""
         digest = self.digest
         for step in path:
-            mark = b"i" if isinstance(step, int) else b"s"
-            digest = hashlib.blake2b(digest + mark + str(step).encode(), digest_size=16).digest()
+            name = b"s" + step.encode() if isinstance(step, str) else b"i%d" % index(step)
+            digest = hashlib.blake2b(digest + name, digest_size=16).digest()
         return Key(digest)
 
     def numpy(self) -> np.random.Generator:
         """A Philox generator that starts here."""
-        return np.random.Generator(np.random.Philox(key=int.from_bytes(self.digest, "little")))
+        return np.random.Generator(np.random.Philox(key=np.frombuffer(self.digest, "<u8")))
 
     def torch(self) -> torch.Generator:
         """A CPU generator that starts here."""
@@ -61,7 +62,7 @@ class Key:
 
 def key(seed: int, *path: int | str) -> Key:
     """The key of a seed, and of a place below it."""
-    return Key(hashlib.blake2b(str(int(seed)).encode(), digest_size=16).digest()).fold(*path)
+    return Key(hashlib.blake2b(b"%d" % index(seed), digest_size=16).digest()).fold(*path)
 
 
 @contextmanager

@@ -92,7 +92,7 @@ class Plan:
         """The plan that ``to_json`` wrote. Raises ConfigError for anything else."""
         try:
             return cls._from_tree(json.loads(text))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ConfigError(f"not a plan: {text[:80]!r}", expected="JSON of Plan.to_json") from error
 
     def _tree(self) -> dict[str, Any]:

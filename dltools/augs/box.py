@@ -68,8 +68,9 @@ def moved_points(points: Floats, matrix: Floats) -> Floats:
 def visible_boxes(boxes: Floats, size: tuple[int, int], policy: BoxPolicy) -> tuple[Floats, Kept]:
     """Boxes cut to a canvas (H, W), and which of them the policy keeps: enough of their area is left."""
     cut = clipped(boxes, size)
-    left, whole = area(cut), area(boxes)
-    return cut, (left > 0) & (left >= policy.min_area) & (left >= policy.min_visibility * whole)
+    with np.errstate(invalid="ignore"):  # a box that reaches beyond the horizon of a perspective has no area, and goes
+        left, least = area(cut), policy.min_visibility * area(boxes)
+        return cut, (left > 0) & (left >= policy.min_area) & (left >= least)
 
 
 def clipped(boxes: Floats, size: tuple[int, int]) -> Floats:

@@ -63,7 +63,7 @@ def warp(
         _check_lengths(out, names)
         out["boxes"], kept = move.boxes(sample["boxes"], old, box, f"sample {sample.get('id', '')}".rstrip())
         for name in names:
-            if name != "boxes" and not kept.all():
+            if name != "boxes":
                 out[name] = out[name][kept]
     if "masks" in sample:
         moved = [move.array(mask) for mask in out["masks"]]

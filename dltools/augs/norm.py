@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cache
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dltools.cfgutils.record import Record
 from dltools.errors import ConfigError, ShapeError
+
+Floats: TypeAlias = NDArray[np.float32]
 
 
 class Norm(Record):
@@ -29,7 +32,7 @@ IMAGENET = Norm(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 """Of the photos that most pretrained networks have seen, red green blue."""
 
 
-def normalized(image: NDArray[Any], norm: Norm) -> NDArray[np.float32]:
+def normalized(image: NDArray[Any], norm: Norm) -> Floats:
     """An image (H, W[, C]) in float32, normalised.
 
     >>> normalized(np.full((1, 1, 1), 255, np.uint8), Norm(mean=(0.5,), std=(0.25,))).item()
@@ -44,9 +47,14 @@ def normalized(image: NDArray[Any], norm: Norm) -> NDArray[np.float32]:
             expected="the same number",
             hint="normalize=Norm(mean=(...), std=(...)) with this image's channels, or normalize=None",
         )
-    full = 255 if image.dtype == np.uint8 else 1
-    scale = 1 / (full * np.array(norm.std, dtype=np.float64))
-    offset = -np.array(norm.mean, dtype=np.float64) / norm.std
-    out: NDArray[np.float32] = image * scale.astype(np.float32)
-    out += offset.astype(np.float32)
+    scale, offset = _line(norm.mean, norm.std, 255 if image.dtype == np.uint8 else 1)
+    out: Floats = image * scale
+    out += offset
     return out
+
+
+@cache
+def _line(mean: tuple[float, ...], std: tuple[float, ...], full: int) -> tuple[Floats, Floats]:
+    """Factor and summand of each channel."""
+    scale = 1 / (full * np.array(std, dtype=np.float64))
+    return scale.astype(np.float32), (-np.array(mean) / std).astype(np.float32)

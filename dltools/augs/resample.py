@@ -52,6 +52,11 @@ def resample(
         return resample(stand_in, matrix, size, smooth=smooth, border=border, fill=fill, shift=shift).astype(
             array.dtype
         )
+    if smooth and array.shape[2:] not in ((), (1,), (3,), (4,)):  # of these OpenCV keeps 1/32 of a pixel only
+        parts = [array[..., i] for i in range(array.shape[2])]
+        return np.stack(
+            [resample(part, matrix, size, smooth=smooth, border=border, fill=fill, shift=shift) for part in parts], -1
+        )
     return _interpolated(np.ascontiguousarray(array), matrix, size, smooth, border, fill, shift)
 
 

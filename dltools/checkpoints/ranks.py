@@ -31,11 +31,12 @@ def together(work: Callable[[], T]) -> T:
     try:
         result = work()
     except Exception as error:
-        exchange([str(error), _errno(error)])
+        exchange([*_sentences(error), _errno(error)])
         raise
     for rank, told in enumerate(exchange(None)):
         if told is not None:
-            raise CheckpointError(f"rank {rank}: {told[0]}") from (OSError(told[1], told[0]) if told[1] else None)
+            given, expected, hint, code = told
+            raise CheckpointError(f"rank {rank}: {given}", expected, hint) from (OSError(code, given) if code else None)
     return result
 
 
@@ -66,6 +67,10 @@ class Poll:
             self._work.wait()
             self._work = None
         return [bool(flag) for flag in self._flags.tolist()]
+
+
+def _sentences(error: Exception) -> tuple[str, str, str]:
+    return (error.given, error.expected, error.hint) if isinstance(error, DltoolsError) else (str(error), "", "")
 
 
 def _errno(error: BaseException) -> int | None:

@@ -6,8 +6,10 @@ from dltools._lazy import lazy
 
 if TYPE_CHECKING:
     from dltools.data import samplers as samplers
+    from dltools.data.batches import to_device as to_device
     from dltools.data.datasets import ArrayDataset as ArrayDataset
     from dltools.data.datasets import digits as digits
+    from dltools.data.fetch import Source as Source
     from dltools.data.loader import Loader as Loader
     from dltools.data.loader import LoaderCfg as LoaderCfg
     from dltools.data.samplers.base import IndexSampler as IndexSampler

@@ -14,61 +14,76 @@ from dltools.errors import ShapeError
 
 RAGGED = ("boxes", "labels", "masks", "keypoints")
 """Keys with one row per object: a batch holds a list of them, a tensor per sample."""
+KINDS: dict[str, type | tuple[type, ...]] = {
+    "number": (bool, int, float, np.number, np.bool_),
+    "array": np.ndarray,
+    "tensor": Tensor,
+    "sequence": (tuple, list),
+    "mapping": Mapping,
+}
 
 
 def collate(samples: Sequence[Any]) -> Any:
-    """Join samples: mappings by key, tuples and lists by place, arrays, tensors and numbers stacked; all else becomes a
-    list.
+    """Join samples: mappings by key, tuples and lists by place; arrays, tensors and numbers are stacked; all else, None
+    and arrays of text too, becomes a list.
 
     ``image`` (H, W, C) becomes (N, C, H, W) in torch's channels_last memory format, without a copy; (H, W) becomes (N,
-    1, H, W). Integers become int64, floats float32; arrays keep their dtype. What belongs to objects (``boxes``,
-    ``labels``, ``masks``, ``keypoints``) stays a list with one tensor per sample.
+    1, H, W). Python's integers become int64, its floats float32; arrays and numpy's numbers keep their dtype. What
+    belongs to objects (``boxes``, ``labels``, ``masks``, ``keypoints``) stays a list with one tensor per sample.
 
     >>> batch = collate([{"image": np.zeros((8, 8, 1), np.float32), "label": 3}] * 2)
     >>> batch["image"].shape, batch["label"]
     (torch.Size([2, 1, 8, 8]), tensor([3, 3]))
 
-    Raises ShapeError if keys or shapes differ between the samples.
+    Raises ShapeError if types, keys, lengths, shapes or dtypes differ between the samples.
     """
     return _join(samples, "")
 
 
 def _join(samples: Sequence[Any], name: str) -> Any:
-    first = samples[0]
-    if isinstance(first, Mapping):
-        _same([sorted(sample) for sample in samples], name, "keys")
-        return {key: _join([sample[key] for sample in samples], key) for key in first}
-    if isinstance(first, (tuple, list)):
-        _same([len(sample) for sample in samples], name, "lengths")
-        parts = [_join(part, name) for part in zip(*samples, strict=True)]
-        return tuple(parts) if isinstance(first, tuple) else parts
-    if isinstance(first, np.ndarray):
-        return _arrays(samples, name)
-    if isinstance(first, Tensor):
-        if name in RAGGED:
-            return list(samples)
-        _same([tuple(sample.shape) for sample in samples], name, "shapes")
-        return torch.stack(list(samples))
-    if isinstance(first, (bool, int, float, np.generic)):
-        return _numbers(samples)
+    first, kinds = samples[0], [_kind(sample) for sample in samples]
+    _same(kinds, name, "types")
+    match kinds[0]:
+        case "mapping":
+            _same([sorted(sample) for sample in samples], name, "keys")
+            return {key: _join([sample[key] for sample in samples], key) for key in first}
+        case "sequence":
+            _same([len(sample) for sample in samples], name, "lengths")
+            make = getattr(type(first), "_make", type(first))  # a named tuple stays one
+            return make([_join(part, name) for part in zip(*samples, strict=True)])
+        case "array":
+            return _arrays(samples, name)
+        case "tensor":
+            return list(samples) if name in RAGGED else torch.stack(_alike(samples, name))
+        case "number":
+            return _numbers(samples)
     return list(samples)
 
 
+def _kind(sample: Any) -> str:
+    return next((name for name, classes in KINDS.items() if isinstance(sample, classes)), type(sample).__name__)
+
+
 def _arrays(arrays: Sequence[NDArray[Any]], name: str) -> Any:
+    if arrays[0].dtype.kind not in "biufc":
+        return list(arrays)
     if name in RAGGED:
         return [torch.from_numpy(np.array(array)) for array in arrays]
-    _same([array.shape for array in arrays], name, "shapes")
-    stacked = torch.from_numpy(np.stack(arrays))
-    if name == "image":
+    stacked = torch.from_numpy(np.stack(_alike(arrays, name)))
+    if name == "image" and stacked.ndim in (3, 4):
         return stacked.permute(0, 3, 1, 2) if stacked.ndim == 4 else stacked.unsqueeze(1)
     return stacked
 
 
 def _numbers(numbers: Sequence[Any]) -> Tensor:
     stacked = np.array(numbers)
-    return torch.from_numpy(
-        stacked if isinstance(numbers[0], np.generic) or stacked.dtype != np.float64 else stacked.astype(np.float32)
-    )
+    keeps = isinstance(numbers[0], np.generic) or stacked.dtype != np.float64
+    return torch.from_numpy(stacked if keeps else stacked.astype(np.float32))
+
+
+def _alike(arrays: Sequence[Any], name: str) -> list[Any]:
+    _same([(array.shape, array.dtype) for array in arrays], name, "shapes or dtypes")
+    return list(arrays)
 
 
 def _same(found: list[Any], name: str, what: str) -> None:

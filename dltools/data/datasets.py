@@ -16,14 +16,16 @@ class ArrayDataset:
     >>> data = ArrayDataset(image=np.zeros((3, 8, 8, 1), np.float32), label=[4, 0, 7])
     >>> len(data), data[2]["label"]
     (3, 7)
+
+    Raises ShapeError for columns of different lengths, or a column without rows to take: a single number.
     """
 
     def __init__(self, **columns: ArrayLike) -> None:
         self.columns: dict[str, NDArray[Any]] = {name: np.asarray(column).view() for name, column in columns.items()}
-        lengths = {name: len(column) for name, column in self.columns.items()}
-        if len(set(lengths.values())) > 1:
-            raise ShapeError(f"columns of different lengths: {lengths}", expected="one row per sample in each")
-        self._length = next(iter(lengths.values()), 0)
+        lengths = {name: column.shape[:1] for name, column in self.columns.items()}
+        if len(set(lengths.values())) > 1 or () in lengths.values():
+            raise ShapeError(f"columns of lengths {lengths}", expected="one row per sample in each")
+        self._length = next((length for (length,) in lengths.values()), 0)
         for column in self.columns.values():
             column.flags.writeable = False
 
@@ -31,7 +33,8 @@ class ArrayDataset:
         return self._length
 
     def __getitem__(self, i: int) -> dict[str, Any]:
-        return {name: column[i].item() if column.ndim == 1 else column[i] for name, column in self.columns.items()}
+        rows = {name: column[i] for name, column in self.columns.items()}
+        return {name: row.item() if isinstance(row, np.generic) else row for name, row in rows.items()}
 
     def __repr__(self) -> str:
         return f"ArrayDataset({', '.join(f'{k}={v.dtype}{list(v.shape)}' for k, v in self.columns.items())})"

@@ -13,6 +13,7 @@ from torch import Tensor
 from dltools import dist
 from dltools.cfgutils.annotations import NonNegativeInt, PositiveInt
 from dltools.cfgutils.config import Config
+from dltools.data.batches import on_tensors
 from dltools.data.collate import collate as default_collate
 from dltools.data.fetch import Fetch, Job, Source
 from dltools.data.pools import Pool
@@ -33,8 +34,8 @@ class LoaderCfg(Config["Loader"]):
     last: Literal["pad", "drop", "ragged"] = "pad"
     """End of an epoch: even the ranks out with its first samples; drop what fills no batch on every rank; let ranks
     differ by a sample."""
-    seed: int = 0
-    """Order and augmentations derive from it."""
+    seed: int | None = None
+    """Order and augmentations derive from it; None: 0, or the seed of the policy around it."""
     workers: NonNegativeInt = 0
     """Processes or threads that make batches; 0: the calling one."""
     pool: Literal["process", "thread"] = "process"
@@ -69,7 +70,7 @@ class LoaderFields(TypedDict, total=False):
     batch_size: int
     sampler: SamplerCfg[Any]
     last: Literal["pad", "drop", "ragged"]
-    seed: int
+    seed: int | None
     workers: int
     pool: Literal["process", "thread"]
     prefetch: int
@@ -114,9 +115,10 @@ class Loader:
         self.world: int = dist.world() if world is None else world
         if not 0 <= self.rank < self.world:
             raise ConfigError(f"rank {self.rank} of {self.world}", expected="0 <= rank < world")
+        self.seed: int = self.cfg.seed or 0
         self.sampler: IndexSampler[Any] = self.cfg.sampler.build(len(source), values)
         seeds_globals = self.cfg.workers == 0 or self.cfg.pool == "process"
-        fetch = Fetch(source, transform, collate, self.cfg.seed, seeds_globals)
+        fetch = Fetch(source, transform, collate, self.seed, seeds_globals)
         self._pool = Pool(fetch, self.cfg.workers, self.cfg.pool, self.cfg.prefetch)
         self._epoch = self._consumed = self._turn = 0
         self._abandoned = False
@@ -133,7 +135,7 @@ class Loader:
 
     def state_dict(self) -> dict[str, int]:
         """Three numbers that any number of workers or ranks can go on from."""
-        return {"seed": self.cfg.seed, "epoch": self._epoch, "consumed": self._consumed}
+        return {"seed": self.seed, "epoch": self._epoch, "consumed": self._consumed}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
         """Go to a position; ``iter()`` continues from it.
@@ -143,9 +145,9 @@ class Loader:
         """
         if set(state) != {"seed", "epoch", "consumed"}:
             raise ConfigError(f"a loader's state has keys {sorted(state)}", expected="seed, epoch, consumed")
-        if state["seed"] != self.cfg.seed:
+        if state["seed"] != self.seed:
             raise ConfigError(
-                f"the state is of seed {state['seed']}, the loader of seed {self.cfg.seed}",
+                f"the state is of seed {state['seed']}, the loader of seed {self.seed}",
                 hint="build the loader with the seed of the run to go on with",
             )
         epoch, consumed = state["epoch"], state["consumed"]
@@ -186,7 +188,7 @@ class Loader:
             else:
                 self._consumed = job.start + self._step
                 self._abandoned = True  # unless the loop comes back for more
-            yield _pinned(batch) if self.cfg.pin and torch.cuda.is_available() else batch
+            yield on_tensors(batch, Tensor.pin_memory) if self.cfg.pin and torch.cuda.is_available() else batch
             self._check(turn)
             self._abandoned = False
         if not starts:
@@ -215,19 +217,9 @@ class Loader:
         positions of their own."""
         num_samples = self.sampler.num_samples
         stop = min(start + self._step, num_samples)
-        ids = self.sampler.ids(self.cfg.seed, epoch, start, stop)
+        ids = self.sampler.ids(self.seed, epoch, start, stop)
         if self.cfg.last == "pad" and (missing := (start - stop) % self.world):
-            first = self.sampler.ids(self.cfg.seed, epoch, 0, min(missing, num_samples))
+            first = self.sampler.ids(self.seed, epoch, 0, min(missing, num_samples))
             ids = np.concatenate([ids, np.resize(first, missing)])
         positions = range(start + self.rank, start + len(ids), self.world)
         return Job(epoch, start, positions, ids[self.rank :: self.world].tolist())
-
-
-def _pinned(batch: Any) -> Any:
-    if isinstance(batch, Tensor):
-        return batch.pin_memory()
-    if isinstance(batch, dict):
-        return {key: _pinned(value) for key, value in batch.items()}
-    if isinstance(batch, (list, tuple)):
-        return type(batch)(map(_pinned, batch))
-    return batch

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
-import sys
-import threading
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, nullcontext
+from pickle import PicklingError
 from typing import Any, Literal, TypeVar
 
-import torch
-
-from dltools.errors import DltoolsError
+from dltools.data.threads import one_thread
+from dltools.data.worker import enter_worker, run
+from dltools.errors import ConfigError, DltoolsError
 
 J = TypeVar("J")
 Task = Callable[[Any], Any]
@@ -23,6 +23,11 @@ Task = Callable[[Any], Any]
 
 class Pool:
     """Applies one task to many jobs; the workers start with the first job and stay until ``close``.
+
+    Processes start as ``multiprocessing.set_start_method`` says, by default on Linux by a fork: that takes
+    milliseconds, copies no data and can pass any source and transform on. Locks that other threads hold at that moment
+    stay locked in a fork, which is why it happens with the native thread pools put away. Where a library of your own
+    cannot stand a fork, set "forkserver": then everything must be picklable, or a ConfigError says so.
 
     >>> list(Pool(lambda job: job * 10, workers=2, kind="thread", prefetch=1).map([1, 2, 3]))
     [(1, 10), (2, 20), (3, 30)]
@@ -40,7 +45,8 @@ class Pool:
         """Each job with its result, in order, up to ``depth`` jobs ahead. What a task raises is raised here, at its
         place.
 
-        Raises DltoolsError if a worker process dies; the next ``map`` starts new ones.
+        Raises DltoolsError if a worker process dies, after the results that were made before; the next ``map`` starts
+        new ones.
         """
         if not self.workers:
             yield from ((job, self.task(job)) for job in jobs)
@@ -67,24 +73,23 @@ class Pool:
         if self.kind == "thread":
             return self._executor.submit(self.task, job)
         try:
-            return self._executor.submit(_run, job)
+            return self._executor.submit(run, job)
         except BrokenProcessPool as error:
-            raise self._died() from error
+            failed: Future[Any] = Future()
+            failed.set_exception(error)
+            return failed
 
     def _next(self, ahead: deque[tuple[J, Future[Any]]]) -> tuple[J, Any]:
         job, future = ahead.popleft()
         try:
             return job, future.result()
         except BrokenProcessPool as error:
-            raise self._died() from error
-
-    def _died(self) -> DltoolsError:
-        self._executor = None
-        self._ahead.clear()
-        return DltoolsError(
-            "a data worker died (killed, out of memory, or a crash in native code)",
-            hint="iterate again to go on from the same batch; workers=0 shows a crash where it happens",
-        )
+            self._executor = None
+            self._ahead.clear()
+            raise DltoolsError(
+                "a data worker died (killed, out of memory, or a crash in native code)",
+                hint="iterate again to go on from the same batch; workers=0 shows a crash where it happens",
+            ) from error
 
     def _cancel(self) -> None:
         """Let go of batches nobody will ask for; wait for those being made, because a worker must live until its
@@ -95,32 +100,23 @@ class Pool:
     def _start(self) -> Executor:
         if self.kind == "thread":
             return ThreadPoolExecutor(self.workers, thread_name_prefix="dltools-data")
-        # torch.multiprocessing, imported with torch, has taught the pipes to pass tensors in shared memory
-        return ProcessPoolExecutor(
-            self.workers, multiprocessing.get_context(), initializer=_enter_worker, initargs=(self.task,)
-        )
+        context = multiprocessing.get_context()
+        executor = ProcessPoolExecutor(self.workers, context, initializer=enter_worker, initargs=(self.task,))
+        try:
+            with _forking() if context.get_start_method() == "fork" else nullcontext():
+                executor.submit(os.getpid)  # starts one worker at least; when forking, all of them
+        except (PicklingError, AttributeError, TypeError) as error:
+            raise ConfigError(
+                f"workers are started by {context.get_start_method()!r}, and cannot be sent source, transform and "
+                f"collate: {error}",
+                hint='define what they use at the top of a module, or use pool="thread", workers=0 or a fork',
+            ) from error
+        return executor
 
 
-_TASK: list[Task] = []
-"""The task of a worker process, set once at its start, so that it is not sent again with every job."""
-
-
-def _enter_worker(task: Task) -> None:
-    _TASK[:] = [task]
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to handle
-    torch.set_num_threads(1)
-    os.environ["OPENCV_FOR_THREADS_NUM"] = "1"  # for a cv2 that is imported later
-    if (cv2 := sys.modules.get("cv2")) is not None:
-        cv2.setNumThreads(1)
-    threading.Thread(target=_follow_parent, daemon=True).start()
-
-
-def _follow_parent() -> None:
-    """A worker ends with its parent, even when that is killed and can tell nobody."""
-    if (parent := multiprocessing.parent_process()) is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _run(job: Any) -> Any:
-    return _TASK[0](job)
+@contextmanager
+def _forking() -> Iterator[None]:
+    """Python 3.12 warns of the danger that ``one_thread`` averts."""
+    with one_thread(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+        yield

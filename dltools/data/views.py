@@ -20,12 +20,19 @@ class SubsetView:
     >>> len(view), view[0], view[1]
     (2, 'd', 'a')
 
-    Raises ConfigError for an id that the source does not have.
+    Raises ConfigError for an id that the source does not have, and for what are no ids.
     """
 
     def __init__(self, source: Source, ids: ArrayLike) -> None:
         self.source = source
-        self.ids: NDArray[np.int64] = np.array(ids, dtype=np.int64).reshape(-1)
+        given = np.asarray(ids)
+        if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
+            raise ConfigError(
+                f"ids of shape {given.shape}, {given.dtype}",
+                expected="(n,) of integers",
+                hint="np.flatnonzero(mask) for a mask",
+            )
+        self.ids: NDArray[np.int64] = given.astype(np.int64)
         wrong = self.ids[(self.ids < 0) | (self.ids >= len(source))]
         if len(wrong):
             raise ConfigError(f"id {wrong[0]} of a source of {len(source)}", expected=f"ids 0 to {len(source) - 1}")
@@ -50,12 +57,12 @@ def split(
     >>> len(train), sorted(i % 2 for i in test.tolist())
     (8, [0, 1])
 
-    Raises ConfigError for negative fractions, a sum above 1, ``labels`` or ``groups`` of another length, or both of
+    Raises ConfigError for negative numbers, a sum above 1, ``labels`` or ``groups`` of another length, or both of
     them.
     """
     shares = np.asarray(fractions, dtype=np.float64)
-    if not (shares >= 0).all() or shares.sum() > 1 + 1e-9:
-        raise ConfigError(f"fractions {list(fractions)}", expected="numbers >= 0 with a sum of at most 1")
+    if n < 0 or shares.ndim != 1 or not (shares >= 0).all() or shares.sum() > 1 + 1e-9:
+        raise ConfigError(f"n {n}, fractions {fractions}", expected="n >= 0, numbers >= 0 with a sum of at most 1")
     if labels is not None and groups is not None:
         raise ConfigError("split got labels and groups", hint="give one of them")
     bounds = np.round(np.cumsum(shares) * n).astype(np.int64)

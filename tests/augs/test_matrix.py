@@ -39,8 +39,8 @@ def test_a_tilt_moves_the_corners_by_their_shares() -> None:
 )
 def test_fits(fit: Fit, low: list[float], high: list[float]) -> None:
     matrix = full(fitted((3.0, 4.0, 50.0, 50.0), (10, 20), fit))
-    assert (matrix @ [3, 4, 1])[:2].tolist() == low
-    assert (matrix @ [53, 54, 1])[:2].tolist() == high
+    np.testing.assert_allclose((matrix @ [3, 4, 1])[:2], low, atol=1e-12)
+    np.testing.assert_allclose((matrix @ [53, 54, 1])[:2], high, atol=1e-12)
 
 
 def test_nothing_drawn_is_the_identity_to_the_last_bit() -> None:
@@ -77,7 +77,9 @@ def test_flips_and_turns_come_as_often_as_asked() -> None:
     assert len({str(np.abs(matrix)) for matrix in drawn}) >= 2
 
 
-@pytest.mark.parametrize("fields", [{"crop_scale": (0.9, 0.5)}, {"crop_scale": (0.5, 1.5)}, {"crop_ratio": (0.0, 1.0)}, {"hflip": 1.5}])
+@pytest.mark.parametrize(
+    "fields", [{"crop_scale": (0.9, 0.5)}, {"crop_scale": (0.5, 1.5)}, {"crop_ratio": (0.0, 1.0)}, {"hflip": 1.5}]
+)
 def test_impossible_numbers(fields: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
         GeometryCfg(**fields)

@@ -13,7 +13,7 @@ RNG = np.random.default_rng(0)
 
 
 def bilinear(image: NDArray[np.float64], matrix: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
-    """By definition: each canvas pixel asks where its centre came from, and weighs the four pixel centres around it; 0 outside."""
+    """By definition: each canvas pixel asks where its centre came from, and weighs the four pixel centres around it."""
     out = np.zeros(size)
     inverse = np.linalg.inv(matrix)
     for row in range(size[0]):
@@ -44,7 +44,9 @@ def test_interpolation_is_the_definition(perspective: float) -> None:
     st.sampled_from([np.uint8, np.float32, np.int64, np.bool_]),
     st.sampled_from([(), (1,), (3,)]),
 )
-def test_turns_and_mirrors_are_exact(quarters: int, hflip: bool, vflip: bool, dtype: type, channels: tuple[int, ...]) -> None:
+def test_turns_and_mirrors_are_exact(
+    quarters: int, hflip: bool, vflip: bool, dtype: type, channels: tuple[int, ...]
+) -> None:
     array = (RNG.random((5, 4, *channels)) * 9).astype(dtype)
     matrix, size = turned((5, 4), quarters)
     a, b, c, d, e, f = after(flipped(size, hflip, vflip), matrix)

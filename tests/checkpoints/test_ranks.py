@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 import torch
-from tests.checkpoints.boxes import Box, store_in
-from tests.distributed.spawn import run_ranks
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from dltools.checkpoints import RunCfg, files
 from dltools.data import Loader
 from dltools.errors import CheckpointError
+from tests.checkpoints.boxes import Box, store_in
+from tests.distributed.spawn import run_ranks
 
 X = torch.linspace(-1, 1, 24).reshape(12, 2)
 WORLD = 2
