@@ -14,7 +14,7 @@ from dltools.cfgutils.config import Config
 from dltools.errors import ConfigError, did_you_mean
 from dltools.optim.schedulers.base import Schedule, ScheduleCfg
 
-WRITTEN = ("lr", "weight_decay", "momentum", "betas")
+WRITTEN = frozenset({"lr", "weight_decay", "momentum", "betas"})
 """What a scheduler writes into a group."""
 
 
@@ -55,7 +55,9 @@ class Scheduler:
     """
 
     def __init__(self, cfg: SchedulerCfg, optimizer: Optimizer, total_updates: int | None = None) -> None:
-        self.cfg, self.optimizer, self.last_epoch = cfg, optimizer, 0
+        self.cfg: SchedulerCfg = cfg
+        self.optimizer: Optimizer = optimizer
+        self.last_epoch: int = 0
         known = {group["name"] for group in optimizer.param_groups if "name" in group}
         for name in cfg.groups:
             if name not in known:
@@ -118,7 +120,8 @@ class Scheduler:
         def after(optimizer: Optimizer) -> None:
             if (scheduler := alive()) is not None:
                 for group, old in zip(optimizer.param_groups, held, strict=True):
-                    group.update({name: _filled(old[name], group[name]) for name in WRITTEN if name in old})
+                    for name in old.keys() & group.keys() & WRITTEN:
+                        group[name] = _filled(old[name], group[name])
                 scheduler._write()
             held.clear()
 

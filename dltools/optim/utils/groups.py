@@ -79,7 +79,7 @@ class ParamGroups(list[dict[str, Any]]):
 
     def __init__(self, groups: Iterable[dict[str, Any]], rows: dict[str, GroupRow]) -> None:
         super().__init__(groups)
-        self.rows = rows
+        self.rows: dict[str, GroupRow] = rows
 
     def explain(self) -> str:
         """A table with a line per parameter, for people."""
