@@ -30,7 +30,7 @@ def tasks(cfg: type[Any]) -> list[str]:
 
 EVERY = [(cfg, task) for cfg in CFGS for task in tasks(cfg)]
 every = pytest.mark.parametrize(("cfg", "task"), EVERY, ids=lambda x: x if isinstance(x, str) else x.__name__)
-SHARED = [("multiclass", False), ("multiclass", True), ("multilabel", True), ("binary", False)]
+SHARED = [("multiclass", False), ("multiclass", True), ("multilabel", False)]
 shared = pytest.mark.parametrize(("task", "per_image"), SHARED)
 
 
