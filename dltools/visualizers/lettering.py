@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dltools.errors import MissingExtraError
 
 Coverage = NDArray[np.float32]
+HALF = np.float32(0.5)
 CAPITAL = 0.73
 """Height of a capital letter, as a share of the size of the font."""
 
@@ -38,9 +39,7 @@ def lettering(text: str, pixels: int) -> Coverage:
     return np.pad(ink, ((half - middle, half - (len(ink) - middle)), (0, 0)))
 
 
-def put_text(
-    canvas: NDArray[np.uint8], ink: Coverage, center: tuple[float, float], color: tuple[int, int, int]
-) -> None:
+def put_text(canvas: NDArray[np.uint8], ink: Coverage, center: tuple[float, float], color: NDArray[np.float32]) -> None:
     """Blend a text into ``(H, W, 3)`` bytes around a (row, column); what falls outside is cut."""
     height, width = ink.shape
     top, left = round(center[0] - height / 2), round(center[1] - width / 2)
@@ -48,4 +47,4 @@ def put_text(
     place = canvas[top + cut_top : max(0, top + height), left + cut_left : max(0, left + width)]
     if place.size:
         share = ink[cut_top : cut_top + place.shape[0], cut_left : cut_left + place.shape[1], None]
-        place[:] = np.rint(place * (1 - share) + np.array(color, np.float32) * share).astype(np.uint8)
+        place[:] = place + share * (color - place) + HALF  # what follows the point is cut

@@ -19,7 +19,7 @@ Normalize = Literal["true", "pred", "all"] | None
 FULL = np.array([8, 48, 107], np.float64)
 """The colour of a share of 1; 0 is white."""
 UNKNOWN = (236, 236, 236)
-BLACK, WHITE, GREY = (0, 0, 0), (255, 255, 255), (150, 150, 150)
+BLACK, WHITE, GREY = (np.full(3, level, np.float32) for level in (0, 255, 150))
 MAX_SIZE, MIN_CELL, TEXT_CELL, TITLE_SIZE, LONGEST_NAME = 960, 2, 26, 60, 24
 MARGIN, GAP = 30, 6
 """Pixels beside the cells without the names; between names and cells."""

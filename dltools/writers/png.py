@@ -32,23 +32,21 @@ def check_format(format: ImageFormat) -> None:
 
 def encode_image(pixels: Pixels, format: ImageFormat) -> bytes:
     """``(H, W, 1|3|4)`` bytes as a file: PNG without loss, JPEG at quality 90 without transparency."""
-    if importlib.util.find_spec("cv2") is None:
-        check_format(format)
+    if format == "png":
         return encode_png(pixels)
+    check_format(format)
     import cv2
 
-    rgba = cv2.COLOR_RGBA2BGR if format == "jpg" else cv2.COLOR_RGBA2BGRA
-    order = {1: None, 3: cv2.COLOR_RGB2BGR, 4: rgba}[pixels.shape[2]]
+    order = {1: None, 3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGR}[pixels.shape[2]]
     swapped = pixels if order is None else cv2.cvtColor(pixels, order)
-    options = [cv2.IMWRITE_JPEG_QUALITY, 90] if format == "jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 1]
-    done, data = cv2.imencode(f".{format}", swapped, options)
+    done, data = cv2.imencode(".jpg", swapped, [cv2.IMWRITE_JPEG_QUALITY, 90])
     if not done:
         raise OSError(f"an image of shape {pixels.shape} cannot be encoded as {format}")
     return bytes(data)
 
 
 def encode_png(pixels: Pixels) -> bytes:
-    """PNG without any library: each byte less its left neighbour (the Sub filter), then zlib's fastest level."""
+    """PNG, faster than OpenCV's: each byte less its left neighbour (the Sub filter), then zlib's fastest level."""
     height, width, channels = pixels.shape
     rows = pixels.reshape(height, width * channels)
     filtered = np.empty((height, 1 + width * channels), np.uint8)

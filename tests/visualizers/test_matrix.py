@@ -161,6 +161,6 @@ def test_text_that_leaves_the_picture_is_cut() -> None:
     ink = lettering("MMMM", 20)
     for center in ((0, 0), (9, 9), (-100, 5), (5, 300), (10, 0)):
         canvas = np.full((10, 10, 3), 255, np.uint8)
-        put_text(canvas, ink, center, (0, 0, 0))
+        put_text(canvas, ink, center, np.zeros(3, np.float32))
         assert canvas.shape == (10, 10, 3)
     assert lettering(" ", 10).max() == 0

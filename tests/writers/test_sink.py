@@ -24,8 +24,13 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def log(writer: FaultyWriter, n: int, start: int = 0) -> None:
+    """Steps that reach the backend when all of them are logged, unless the test keeps its gate shut."""
+    is_open = writer.gate.is_set()
+    writer.gate.clear()
     for step in range(start, start + n):
         writer.scalars({"a": step}, step)
+    if is_open:
+        writer.gate.set()
 
 
 def test_hooks_run_in_order_in_one_thread_of_their_own() -> None:
@@ -186,7 +191,11 @@ def test_with_a_journal_the_rest_is_read_from_there(tmp_path: Path, max_pending:
 def test_a_given_up_backend_with_a_journal_drops_nothing_for_good(quick: None, tmp_path: Path) -> None:
     cfg = FaultyWriterCfg(fail=1000, flush_secs=0.001)
     writer = MultiWriter(dir=str(tmp_path), writers={"bad": cfg})
+    bad = writer.writers["bad"]
+    assert isinstance(bad, FaultyWriter)
+    bad.gate.clear()
     writer.scalars({"a": 0}, 0)
+    bad.gate.set()
     assert until(lambda: writer.health()["bad"].state == "failed")
     with pytest.warns(RuntimeWarning):
         writer.scalars({"a": 1}, 1)
