@@ -6,6 +6,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from operator import getitem
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import torch
@@ -16,13 +17,31 @@ from torch.optim.swa_utils import update_bn
 from dltools.cfgutils.annotations import PositiveInt
 from dltools.cfgutils.config import Config
 from dltools.errors import ConfigError, did_you_mean
-from dltools.handlers.foreach import lerp_
+from dltools.handlers.foreach import copy_, lerp_, unless
 from dltools.optim.utils.names import named_tensors, unwrap, walk
 
 T_co = TypeVar("T_co", covariant=True)
 CfgT = TypeVar("CfgT", bound="AverageCfg[Any]")
-Slot = tuple[dict[str, Any], str]
-"""A module's own table of parameters or buffers, and a key in it."""
+
+
+class Pairs:
+    """Tensors of a model beside those of its average, each looked up where it is kept: one may move or be replaced."""
+
+    def __init__(self) -> None:
+        self._sources: list[dict[str, Any]] = []
+        self._owns: list[dict[str, Any]] = []
+        self._keys: list[str] = []
+
+    def add(self, source: dict[str, Any], own: dict[str, Any], key: str) -> None:
+        """The tensor under ``key`` in two modules' tables of parameters or buffers."""
+        self._sources.append(source)
+        self._owns.append(own)
+        self._keys.append(key)
+
+    def tensors(self, *, cast: bool) -> tuple[list[Tensor], list[Tensor]]:
+        """The average's and the model's, as they are now; ``cast``: the model's in dtype and place of the average's."""
+        old, new = list(map(getitem, self._owns, self._keys)), list(map(getitem, self._sources, self._keys))
+        return old, ([x.to(y) for x, y in zip(new, old, strict=True)] if cast else new)
 
 
 class AverageCfg(Config[T_co]):
@@ -56,9 +75,8 @@ class Average(ABC, Generic[CfgT]):
         if self._casts:
             self.module.to(cfg.device, dtype)
         self._model = unwrap(model)
-        self._lerped: list[tuple[Slot, Slot]] = []
-        self._copied: list[tuple[Slot, Slot]] = []
-        self._find_slots()
+        self._params, self._means, self._copies = Pairs(), Pairs(), Pairs()
+        self._find()
 
     @abstractmethod
     def weight(self, n: int) -> float:
@@ -72,27 +90,31 @@ class Average(ABC, Generic[CfgT]):
         self.num_updates += 1
         if self.num_updates % self.cfg.every or skipped is True:
             return
-        weight = self.weight(self.num_updates // self.cfg.every - 1)
+        weight, gate = (
+            self.weight(self.num_updates // self.cfg.every - 1),
+            skipped if isinstance(skipped, Tensor) else None,
+        )
         with torch.no_grad():
-            new, old = self._tensors(self._lerped)
-            lerp_(old, new, weight, skipped)
-            new, old = self._tensors(self._copied)
-            lerp_(old, new, 1.0, skipped)
+            lerp_(*self._params.tensors(cast=self._casts), weight, gate)
+            old, new = self._means.tensors(cast=self._casts)
+            lerp_(old, unless(gate, old, new), weight)
+            old, new = self._copies.tensors(cast=self._casts)
+            copy_(old, unless(gate, old, new))
 
     @contextmanager
     def swapped(self) -> Iterator[nn.Module]:
         """Within it the model has the averaged weights; its own come back afterwards, to the bit."""
-        pairs = [(source[key], own[key]) for (source, key), (own, _) in (*self._lerped, *self._copied)]
-        kept = [there.detach().clone() for there, _ in pairs]
+        pairs = [part.tensors(cast=False) for part in (self._params, self._means, self._copies)]
+        kept = [[tensor.detach().clone() for tensor in theirs] for _, theirs in pairs]
         try:
             with torch.no_grad():
-                for there, average in pairs:
-                    there.copy_(average)
+                for ours, theirs in pairs:
+                    copy_(theirs, ours)
             yield self._model
         finally:
             with torch.no_grad():
-                for (there, _), before in zip(pairs, kept, strict=True):
-                    there.copy_(before)
+                for (_, theirs), before in zip(pairs, kept, strict=True):
+                    copy_(theirs, before)
 
     def update_bn(self, batches: Iterable[Any]) -> None:
         """Statistics of the averaged model's batch normalisation, from a pass over ``batches``."""
@@ -114,24 +136,19 @@ class Average(ABC, Generic[CfgT]):
                 tensor.copy_(given[name])
         self.num_updates = state["num_updates"]
 
-    def _find_slots(self) -> None:
-        """Pair the places of tensors in both models, each tensor once."""
+    def _find(self) -> None:
+        """Pair the places of the tensors of both models, each tensor once."""
         averaged, seen = dict(walk(self.module)), set[int]()
+        mean = self._means if self.cfg.buffers == "average" else self._copies
         for name, module in walk(self._model):
             for table in ("_parameters", "_buffers"):
                 sources, own = getattr(module, table), getattr(averaged[name], table)
                 for key, tensor in sources.items():
                     if isinstance(tensor, Tensor) and id(tensor) not in seen:
                         seen.add(id(tensor))
-                        is_mean = tensor.is_floating_point() or tensor.is_complex()
-                        is_mean = is_mean and (table == "_parameters" or self.cfg.buffers == "average")
-                        (self._lerped if is_mean else self._copied).append(((sources, key), (own, key)))
-
-    def _tensors(self, slots: list[tuple[Slot, Slot]]) -> tuple[list[Tensor], list[Tensor]]:
-        """The model's tensors and ours as they are now, whatever was moved or replaced since."""
-        new = [source[key] for (source, key), _ in slots]
-        old = [own[key] for _, (own, key) in slots]
-        return ([x.to(y) for x, y in zip(new, old, strict=True)] if self._casts else new), old
+                        is_real = tensor.is_floating_point() or tensor.is_complex()
+                        floating = self._params if table == "_parameters" else mean
+                        (floating if is_real else self._copies).add(sources, own, key)
 
 
 class EmaCfg(AverageCfg["Ema"]):

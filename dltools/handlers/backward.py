@@ -26,8 +26,8 @@ class Backward:
         if scale is not None:
             seed = seed * scale
         if isinstance(count, Tensor):
-            is_empty = count == 0
-            with _replaced(params, lambda grad: grad.masked_fill(is_empty, 0)):
+            is_empty = count.to(loss.device) == 0
+            with _replaced(params, lambda grad: grad.masked_fill(is_empty.to(grad.device), 0)):
                 torch.autograd.backward(loss, seed)
         elif count == 0:
             with _replaced(params, torch.zeros_like):

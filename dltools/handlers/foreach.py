@@ -1,4 +1,4 @@
-"""Kernels over many tensors at once, and a linear interpolation that a device-side flag may switch off."""
+"""Kernels over many tensors at once; interpolation and copies that a flag on the device may switch off."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ KERNELS: Any = torch
 """Its stubs lack some foreach functions."""
 
 
-def lerp_(old: list[Tensor], new: list[Tensor], weight: float, skipped: bool | Tensor = False) -> None:
-    """``old += weight * (new - old)`` in place; nothing where ``skipped`` is set, which is not read on the host.
-
-    ``weight`` 1 copies exactly, integers too. A skipped tensor keeps its bits, even if the new one is NaN.
+def lerp_(old: list[Tensor], new: list[Tensor], weight: float, skipped: Tensor | None = None) -> None:
+    """``old += weight * (new - old)`` in place; nothing where ``skipped``, 0-d, is set, which is not read on the host.
 
     >>> a = [torch.zeros(2)]
     >>> lerp_(a, [torch.ones(2)], 0.25)
@@ -22,15 +20,41 @@ def lerp_(old: list[Tensor], new: list[Tensor], weight: float, skipped: bool | T
     >>> a
     [tensor([0.2500, 0.2500])]
     """
-    if not old or skipped is True:
-        return
-    if isinstance(skipped, Tensor):
-        skips = {skipped.device: skipped > 0}
-        for x in old:
-            if x.device not in skips:
-                skips[x.device] = next(iter(skips.values())).to(x.device)
-        new = [torch.where(skips[x.device], x, y) for x, y in zip(old, new, strict=True)]
-    if weight == 1.0:
-        KERNELS._foreach_copy_(old, new)
-    else:
+    if skipped is None and old:
         KERNELS._foreach_lerp_(old, new, weight)
+    if skipped is None:
+        return
+    groups: dict[tuple[torch.device, torch.dtype], tuple[list[Tensor], list[Tensor]]] = {}
+    for x, y in zip(old, new, strict=True):
+        into = groups.setdefault((x.device, x.dtype), ([], []))
+        into[0].append(x)
+        into[1].append(y)
+    for (device, dtype), (olds, news) in groups.items():
+        share = (skipped <= 0).to(device, dtype).mul_(weight)
+        (lerp_each if device.type == "cpu" else lerp_jointly)(olds, news, share)
+
+
+def lerp_each(old: list[Tensor], new: list[Tensor], share: Tensor) -> None:
+    """With a share on the device, in one pass per tensor: best where a kernel costs little to start."""
+    KERNELS._foreach_lerp_(old, new, [share] * len(old))
+
+
+def lerp_jointly(old: list[Tensor], new: list[Tensor], share: Tensor) -> None:
+    """With a share on the device, in three kernels for all tensors."""
+    change = KERNELS._foreach_sub(new, old)
+    KERNELS._foreach_mul_(change, share)
+    KERNELS._foreach_add_(old, change)
+
+
+def copy_(old: list[Tensor], new: list[Tensor]) -> None:
+    """``old[:] = new`` in place, whatever the dtypes."""
+    if old:
+        KERNELS._foreach_copy_(old, new)
+
+
+def unless(skipped: Tensor | None, old: list[Tensor], new: list[Tensor]) -> list[Tensor]:
+    """``new``; ``old`` where ``skipped`` is set, even if the new ones are NaN."""
+    if skipped is None or not old:
+        return new
+    flags = {device: skipped.to(device) > 0 for device in {x.device for x in old}}
+    return [torch.where(flags[x.device], x, y) for x, y in zip(old, new, strict=True)]

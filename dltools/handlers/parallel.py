@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from dltools import dist
 from dltools.handlers.accumulate import Accumulate, Count
-from dltools.handlers.foreach import lerp_
+from dltools.handlers.foreach import copy_
 
 
 class Parallel:
@@ -30,14 +31,13 @@ class Parallel:
         kind = "DDP" if self.wrapped else "FSDP"
         return f"{kind} over {self.world} ranks" if self.world > 1 else "one rank"
 
-    def no_sync(self) -> AbstractContextManager[Any]:
+    @contextmanager
+    def no_sync(self) -> Iterator[None]:
         """Within it DDP leaves the gradients of each rank alone; FSDP2 adds them after every micro-batch."""
-        if not self.wrapped:
-            return nullcontext()
-        stack = ExitStack()
-        for module in self.wrapped:
-            stack.enter_context(module.no_sync())
-        return stack
+        with ExitStack() as stack:
+            for module in self.wrapped:
+                stack.enter_context(module.no_sync())
+            yield
 
     def sum_(self, x: Tensor) -> Tensor:
         """Add over the ranks, in place."""
@@ -87,4 +87,4 @@ class Parallel:
             same = [grad for grad in grads if grad.dtype == dtype]
             flat = self.sum_(torch.cat([grad.reshape(-1) for grad in same])).div_(self.world)
             parts = torch.split(flat, [grad.numel() for grad in same])
-            lerp_(same, [part.view_as(grad) for part, grad in zip(parts, same, strict=True)], 1.0)
+            copy_(same, [part.view_as(grad) for part, grad in zip(parts, same, strict=True)])

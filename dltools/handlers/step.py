@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import reduce
 from typing import Any, Literal
 
@@ -78,7 +78,6 @@ class StepHandler(Handler):
         check(model, optimizer)
         self.cfg, self.model, self.optimizer, self.num_updates = cfg, model, optimizer, 0
         self.parallel: Parallel = Parallel(model, self._params())
-        self._device = self._params()[0].device
         self.amp: Amp | None = cfg.amp.build(self._device) if cfg.amp else None
         self.scaler: LossScaler | None = self.amp.scaler if self.amp else None
         if scaler is not None:
@@ -121,19 +120,15 @@ class StepHandler(Handler):
         self._is_local = bool(self.parallel.wrapped) and self.accumulate.size + 1 < self.cfg.accumulate.window
         if self.amp is None:
             return self.parallel.no_sync() if self._is_local else nullcontext()
-        if not self._is_local:
-            return self.amp.autocast()
-        stack = ExitStack()
-        stack.enter_context(self.parallel.no_sync())
-        stack.enter_context(self.amp.autocast())
-        return stack
+        return self._local_autocast(self.amp) if self._is_local else self.amp.autocast()
 
     def __call__(self, loss: Tensor, count: Count | None = None) -> StepInfo:
         """Add the gradient of a micro-batch, and update with the last one of a window."""
-        if loss.dim():
+        if not isinstance(loss, Tensor) or loss.dim():
+            given = f"has shape {list(loss.shape)}" if isinstance(loss, Tensor) else f"is a {type(loss).__name__}"
             raise ShapeError(
-                f"loss has shape {list(loss.shape)}",
-                expected="a scalar",
+                f"loss {given}",
+                expected="a scalar tensor",
                 hint="loss.mean(), or loss.sum() with loss='sum'",
             )
         window = self.accumulate
@@ -158,7 +153,7 @@ class StepHandler(Handler):
         """Update with a window that is not full, at the end of an epoch, on all ranks; None if no window is open."""
         if self.cfg.accumulate.window == 1:
             return None
-        if not self.accumulate.size:
+        if not self.accumulate.size and self.parallel.world > 1:
             self._open(None)
         share = self.parallel.finish(self.accumulate, self._params())
         return None if share is None else self._close(None, share)
@@ -214,6 +209,11 @@ class StepHandler(Handler):
             part.load_state_dict(state[name])
         self.num_updates = state["num_updates"]
 
+    @contextmanager
+    def _local_autocast(self, amp: Amp) -> Iterator[None]:
+        with self.parallel.no_sync(), amp.autocast():
+            yield
+
     def _parts(self) -> dict[str, Any]:
         """Those that have a state, by name."""
         named: dict[str, Any] = {
@@ -224,6 +224,12 @@ class StepHandler(Handler):
         }
         named |= {"clip": self.clip} | {f"skip{i}": skip for i, skip in enumerate(self.skip)}
         return {name: part for name, part in named.items() if hasattr(part, "state_dict")}
+
+    @property
+    def _device(self) -> torch.device:
+        """Where the first parameter is now."""
+        device: torch.device = self.optimizer.param_groups[0]["params"][0].device
+        return device
 
     def _params(self) -> list[Tensor]:
         return [param for group in self.optimizer.param_groups for param in group["params"]]
@@ -238,7 +244,7 @@ class StepHandler(Handler):
         """All phases after the gradients are added. ``share`` is the count of all ranks over their number."""
         gradients = Gradients(self._params())
         if isinstance(share, Tensor):
-            share = share.to(gradients.dtype)
+            share = share.to(self._device, gradients.dtype)
         scale = self.accumulate.scale
         gradients.divisor = share if scale is None else scale.to(gradients.dtype) * share
         made: bool | None = False

@@ -140,6 +140,8 @@ def test_a_loss_that_is_no_scalar_is_an_error() -> None:
     w, step = scalar(0.0)
     with pytest.raises(ShapeError, match=r"loss has shape \[1, 1\].*loss.mean"):
         step(w * 1.0)
+    with pytest.raises(ShapeError, match="loss is a float"):
+        step(1.0)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("window", [0, -1])

