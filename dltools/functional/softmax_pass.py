@@ -60,7 +60,7 @@ class SumOfSquares(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
+        x: Tensor = ctx.saved_tensors[0]
         return 2 * x * slopes[0].to(x.dtype).view(*slopes[0].shape, *[1] * (x.ndim - 2))
 
 

@@ -82,10 +82,16 @@ class Loss(Component[CfgT], nn.Module, ABC):
         what does not fit.
         """
         view = View(pred, target, mask, weight_map)
-        outcome = self.outcome(sync_sums(self.sums(view), self.cfg.sync))
+        outcome = self.outcome(self.merged(view))
         self._parts = {name: value.detach() for name, value in outcome.items()}
         self.meters.take(self._parts, *view.seen())
         return outcome["loss"].to(view.dtype)
+
+    def merged(self, view: View) -> Sums:
+        """The sums over all ranks."""
+        sums = self.sums(view)
+        view.refuse_strays()
+        return sync_sums(sums, self.cfg.sync)
 
     def parts(self) -> Mapping[str, Tensor]:
         """Detached values of the last call, by name; nothing before the first."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from dltools.cfgutils.config import build
 from dltools.errors import ConfigError, did_you_mean
 from dltools.losses.base import Loss, LossCfg
-from dltools.losses.distutils import Sums, sync_sums
+from dltools.losses.distutils import Sums
 from dltools.losses.view import MaybeTensor, View
 from dltools.losses.weights import Weight, WeightCfg
 
@@ -102,7 +102,7 @@ class Combine(Loss[CombineCfg]):
     ) -> dict[str, Tensor]:
         """The terms, unweighted and attached to the graph; logs nothing."""
         view = View(pred, target, mask, weight_map)
-        outcomes = self._outcomes(sync_sums(self.sums(view), self.cfg.sync))
+        outcomes = self._outcomes(self.merged(view))
         return {name: parts["loss"].to(view.dtype) for name, parts in outcomes.items()}
 
     def step(self, step: int | None = None) -> None:

@@ -74,7 +74,7 @@ class OverlapLoss(DenseLoss[OverlapCfgT]):
         """Loss of each class times its weight in the mean, and that weight."""
         absent = counts.target == 0
         # where a class is absent the index may be 0/0: it sees harmless counts there, and its gradient stays finite
-        present = OverlapCounts(*(x.masked_fill(absent, 1) for x in counts[:-1]), counts.total.masked_fill(absent, 2))
+        present = OverlapCounts(*(x.masked_fill(absent, 1 + (x is counts.total)) for x in counts))
         loss = 1 - self.score(present)
         if self.cfg.empty == "score":
             loss = torch.where(absent, ratio(counts.pred, counts.total), loss)

@@ -68,6 +68,14 @@ class View:
             self._routes[pred, target] = View(*parts, mask, weight_map)
         return self._routes[pred, target]
 
+    def refuse_strays(self) -> None:
+        """A ShapeError for a mask or weight map of a target that no loss has read."""
+        paths = [target for _, target in self._routes]
+        for name, x in (("mask", self.mask), ("weight_map", self.weight_map)):
+            for path in x if isinstance(x, Mapping) else ():
+                if path not in paths:
+                    raise ShapeError(f"{name} has {path!r}, which no route leads to", hint=did_you_mean(path, paths))
+
     @property
     def dtype(self) -> torch.dtype:
         """Of the loss: float32 or better."""
@@ -91,7 +99,9 @@ class View:
     def _all(self, path: str = "") -> list[tuple[str, OnePass]]:
         """The passes that were made, with the path to their target."""
         here = [(path, passed) for passed in self._passes.values()]
-        return here + [one for (_, target), view in self._routes.items() for one in view._all(f"{path}.{target}")]
+        return here + [
+            one for (_, target), view in self._routes.items() for one in view._all(f"{path}.{target}".strip("."))
+        ]
 
 
 def _most(found: list[Tensor]) -> Tensor:

@@ -12,8 +12,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dltools.losses import CE, CELoss, CrossEntropyLoss, DiceLoss, F1Loss, FocalLoss, SoftDICE, SoftDiceLoss
-from dltools.losses import TverskiyLoss, TverskyLoss
+from dltools.losses import (
+    CE,
+    CELoss,
+    CrossEntropyLoss,
+    DiceLoss,
+    F1Loss,
+    FocalLoss,
+    SoftDICE,
+    SoftDiceLoss,
+    TverskiyLoss,
+    TverskyLoss,
+)
 from tests.losses import reference as ref
 
 TASKS = ["multiclass", "multilabel", "binary"]
@@ -53,7 +63,9 @@ def test_known_numbers() -> None:
     assert FocalLoss(task="binary", alpha=0.25)(pred, target).item() == pytest.approx(0.0433217, abs=5e-8)
     zeros = torch.zeros(2, 19, 4, 4)
     assert CELoss()(zeros, torch.ones(2, 4, 4, dtype=torch.uint8)).item() == pytest.approx(2.9444390, abs=3e-7)
-    assert FocalLoss()(zeros[:, :2], torch.ones(2, 4, 4, dtype=torch.int32)).item() == pytest.approx(0.1732868, abs=3e-8)
+    assert FocalLoss()(zeros[:, :2], torch.ones(2, 4, 4, dtype=torch.int32)).item() == pytest.approx(
+        0.1732868, abs=3e-8
+    )
 
 
 def test_other_names_are_the_same_classes() -> None:
