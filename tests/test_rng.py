@@ -3,6 +3,7 @@ from __future__ import annotations
 import random
 
 import numpy as np
+import pytest
 import torch
 
 from dltools.rng import Key, key, seeded
@@ -23,6 +24,15 @@ def test_a_path_is_an_address() -> None:
     ]
     assert len(set(addresses)) == len(addresses)
     assert Key.from_hex(key(5, "x").hex()) == key(5, "x")
+
+
+def test_integers_are_integers_whoever_made_them() -> None:
+    assert key(np.int64(4), np.int32(3), True) == key(4, 3, 1)
+    for bad in (1.0, None, b"a"):
+        with pytest.raises(TypeError):
+            key(0).fold(bad)  # type: ignore[arg-type]
+        with pytest.raises(TypeError):
+            key(bad)  # type: ignore[arg-type]
 
 
 def test_keys_are_the_same_in_every_version() -> None:

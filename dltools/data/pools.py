@@ -100,6 +100,8 @@ class Pool:
     def _start(self) -> Executor:
         if self.kind == "thread":
             return ThreadPoolExecutor(self.workers, thread_name_prefix="dltools-data")
+        if multiprocessing.current_process().daemon:
+            raise ConfigError("a daemonic process cannot have workers", hint='workers=0, or pool="thread"')
         context = multiprocessing.get_context()
         executor = ProcessPoolExecutor(self.workers, context, initializer=enter_worker, initargs=(self.task,))
         try:

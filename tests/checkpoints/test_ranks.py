@@ -54,8 +54,19 @@ def stop_and_go_on(rank: int, root: Path) -> dict[str, Any]:
     return out
 
 
-def test_two_ranks_train_as_one_process_and_go_on(tmp_path: Path) -> None:
-    first, second = run_ranks(stop_and_go_on, WORLD, tmp_path)
+def all_of_it(rank: int, root: Path) -> tuple[dict[str, Any], list[Any]]:
+    return stop_and_go_on(rank, root), share(rank, root / "shared")
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Any]]:
+    """The folder, and what each rank found: the processes start once."""
+    root = tmp_path_factory.mktemp("ranks")
+    return root, run_ranks(all_of_it, WORLD, root)
+
+
+def test_two_ranks_train_as_one_process_and_go_on(ranks: tuple[Path, list[Any]]) -> None:
+    tmp_path, ((first, _), (second, _)) = ranks
     assert first == second
     assert first["second"] == first["whole"]
     alone = train(tmp_path / "alone", 6)
@@ -97,8 +108,8 @@ def raise_error() -> dict[str, Any]:
     raise RuntimeError("no state")
 
 
-def test_all_ranks_have_one_reference_and_the_same_errors(tmp_path: Path) -> None:
-    first, second = run_ranks(share, WORLD, tmp_path)
+def test_all_ranks_have_one_reference_and_the_same_errors(ranks: tuple[Path, list[Any]]) -> None:
+    _, ((_, first), (_, second)) = ranks
     assert first == second
     assert first[1:5] == [0.5, 0, 1, 1]
     assert "No space left" in first[5]

@@ -16,7 +16,7 @@ import pytest
 
 from dltools.data import Loader, SequentialSamplerCfg
 from dltools.data.pools import Pool
-from dltools.errors import DltoolsError, ShapeError
+from dltools.errors import ConfigError, DltoolsError, ShapeError
 from tests.data.sources import OddError, Trap
 
 KINDS: list[tuple[int, Any]] = [(0, "process"), (2, "process"), (2, "thread")]
@@ -143,3 +143,15 @@ def test_a_pass_left_early_wastes_no_later_one(kind: Any) -> None:
     pool.close()
     assert list(pool.map([-3])) == [(-3, 3)]
     pool.close()
+
+
+def refused() -> None:
+    with pytest.raises(ConfigError, match="daemonic"):
+        list(Pool(abs, workers=1, kind="process", prefetch=1).map([1]))
+
+
+def test_a_daemonic_process_is_told_that_it_cannot_have_workers() -> None:
+    process = multiprocessing.get_context("fork").Process(target=refused, daemon=True)
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
