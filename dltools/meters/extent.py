@@ -24,9 +24,9 @@ class Range(Meter):
         values = torch.as_tensor(x).detach().to(torch.float64)
         states = self._states.to(values.device)
         ok = values.isfinite() & torch.as_tensor(n, device=values.device).ne(0)
-        for name, start, merge in (("min", math.inf, torch.amin), ("max", -math.inf, torch.amax)):
-            kind, reached = states.layout[name], merge(torch.where(ok, values, start).reshape(-1), 0, keepdim=True)
-            kind.merge(states.stored(name), reached)
+        for name, start, extreme in (("min", math.inf, torch.amin), ("max", -math.inf, torch.amax)):
+            stored = states.stored(name)
+            stored.copy_(extreme(torch.cat([stored, torch.where(ok, values, start).reshape(-1)]), 0, keepdim=True))
         states.add("sums", weighted_sums(values, n))
 
     def read(self, s: States) -> Mapping[str, Reading]:

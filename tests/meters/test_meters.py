@@ -64,6 +64,54 @@ def test_known_numbers() -> None:
     assert AverageMeter is Mean
 
 
+def test_a_mean_of_millions_is_exact() -> None:
+    mean = Mean()
+    mean.update(torch.ones(2**12), n=2**12)
+    mean.update(torch.zeros(2**7), n=2**7)
+    assert mean.value == 2**24 / (2**24 + 2**14)
+
+
+def test_small_terms_are_not_lost_beside_large_ones() -> None:
+    total = Total()
+    for x in (1e16, *[1.0] * 100, -1e16):
+        total.update(torch.tensor(x, dtype=torch.float64))
+        _ = total.states
+    assert total.value == 100.0
+
+
+def test_a_value_that_is_no_number_can_spoil_the_mean() -> None:
+    mean, total = Mean("nan"), Total(nonfinite="nan")
+    for x in (1.0, math.inf, 2.0):
+        mean.update(x)
+        total.update(torch.tensor(x))
+    report = collect({"mean": mean, "total": total})
+    assert all(math.isnan(value) for value in report.values())
+    assert report.invalid == {"mean": 1, "total": 1}
+    mean.reset()
+    mean.update(3.0)
+    assert mean.value == 3.0
+    with pytest.raises(ConfigError, match="'skip' or 'nan'"):
+        Mean("ignore")  # type: ignore[arg-type]
+
+
+def test_nothing_seen_is_nan() -> None:
+    for meter in [*every_meter(), Rate()]:
+        for x, n in ((math.nan, 1), (5.0, 0), (torch.zeros(0), 1)):
+            meter.update(x, n=n)
+        report = collect({"m": meter})
+        values = [0.0] if isinstance(meter, Total) else [math.nan] * len(report)
+        assert list(report.values()) == pytest.approx(values, nan_ok=True)
+        assert set(report.n.values()) == {0}
+
+
+def test_a_value_that_comes_0_times_changes_nothing() -> None:
+    for meter in every_meter():
+        meter.update(2.0)
+        if not isinstance(meter, Window):  # an update is a step of the window, whatever it holds
+            meter.update(torch.tensor(50.0), n=0)
+        assert set(collect({"m": meter}).values()) == {2.0}
+
+
 def test_elements_of_a_tensor_count_each() -> None:
     mean = Mean()
     mean.update(torch.tensor([[1.0, 2.0], [3.0, 6.0]]), n=2)
@@ -107,6 +155,20 @@ def test_rate_is_items_over_time(monkeypatch: pytest.MonkeyPatch) -> None:
     rate.reset()
     rate.update(torch.tensor(3))
     assert rate.value == 3.0
+
+
+def test_a_rate_goes_on_without_the_time_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    rate = Rate()
+    now[0] = 104.0
+    rate.update(8)
+    now[0] = 500.0
+    again = Rate()
+    again.load_state_dict(rate.state_dict())
+    now[0] = 504.0
+    again.update(torch.tensor([4.0, 4.0]))
+    assert again.value == 2.0
 
 
 def every_meter() -> list[Meter]:
