@@ -19,6 +19,8 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class WriterCfg(Config[T_co]):
+    """Options of every writer; a config of one names it, ``class CsvWriterCfg(WriterCfg["CsvWriter"])``."""
+
     ranks: Literal["zero", "all"] = "zero"
     """Which processes of a group write; inside a MultiWriter at most those that it writes on."""
     flush_secs: Positive = 1.0
