@@ -63,12 +63,12 @@ class EventFile:
 
     def __init__(self, path: Path, keep: int | None = None) -> None:
         """Open or make the file; ``keep``: how many bytes of it hold, by default all whole records."""
-        self.path = path
+        self.path: Path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
         if keep is None:
             keep = max((end for end, _ in read_frames(path)), default=0)
-        self.length = keep
+        self.length: int = keep
         os.ftruncate(self._fd, keep)
 
     def append(self, events: Iterable[bytes]) -> None:

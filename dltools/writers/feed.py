@@ -33,13 +33,15 @@ class Feed:
     def __init__(self, accepts: frozenset[type[Record]], journal: Logbook | None, max_pending: int) -> None:
         self._accepts, self._journal, self._max = accepts, journal, max_pending
         self._queue: deque[tuple[Record | Cut | None, int, int]] = deque()
-        self.position = self._born = journal.end if journal is not None else 0
+        self._born = journal.end if journal is not None else 0
+        self.position: int = self._born
         """Where the journal's first record begins that is not confirmed."""
         self._current: list[Record] | Cut | None = None
         self._current_end, self._current_own = self.position, 0
         self._behind, self._dropping = False, threading.Lock()
         self._taken = self._settled = self._bytes = self._freed = 0
-        self.written = self.dropped = 0
+        self.written: int = 0
+        self.dropped: int = 0
 
     @property
     def pending(self) -> int:

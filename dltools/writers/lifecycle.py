@@ -30,7 +30,8 @@ class Lifecycle(Component[C], ABC):
     """What a writer does besides taking records; :class:`~dltools.writers.base.Writer` adds what loops log."""
 
     def __init__(self, cfg: C | None = None, /, **fields: Any) -> None:
-        self.name, self.notices = "", deque[Notice]()
+        self.name: str = ""
+        self.notices: deque[Notice] = deque()
         self._lock, self._pid, self._warned = threading.RLock(), 0, False
         self._active = self._closed = False
         self._rank, self._next = 0, dict[str, int]()

@@ -26,11 +26,15 @@ class Logbook:
     def __init__(
         self, path: Path, rank: int = 0, *, max_pending: int = 100_000, fsync_secs: float | None = None
     ) -> None:
-        self.path, self.rank = path, rank
+        self.path: Path = path
+        self.rank: int = rank
         self.next: dict[str, int] = {}
         self.images: dict[str, str] = {}
-        self.span, self.end, self.cuts = (0, 0), 0, 0
-        self.written = self.dropped = 0
+        self.span: tuple[int, int] = (0, 0)
+        self.end: int = 0
+        self.cuts: int = 0
+        self.written: int = 0
+        self.dropped: int = 0
         self.error: OSError | None = None
         self._params: Params | None = None
         self._backlog: deque[bytes] = deque()

@@ -33,12 +33,13 @@ class Pictures:
         secs: float,
         notices: deque[Notice],
     ) -> None:
-        self.root, self._home = root, home
+        self.root: Path = root
+        self._home = home
         self._format: ImageFormat = format
         self._folders = {name: str(Path(file).parent) for name, file in known.items()}
         self._queue: deque[tuple[Image, str]] = deque()
         self._bytes = 0
-        self.worker = Worker("images", self._work, secs=secs, notices=notices)
+        self.worker: Worker = Worker("images", self._work, secs=secs, notices=notices)
 
     @property
     def pending(self) -> int:

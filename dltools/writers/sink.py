@@ -39,7 +39,7 @@ class Sink(Writer[C]):
     """False: the hooks run inside the caller's call."""
 
     def __init__(self, cfg: C | None = None, /, **fields: Any) -> None:
-        self.run_id = ""
+        self.run_id: str = ""
         self._feed: Feed | None = None
         self._worker: Worker | None = None
         self._run: RunInfo | None = None

@@ -59,7 +59,8 @@ class Worker:
         threaded: bool = True,
         raises: bool = False,
     ) -> None:
-        self.name, self.error = name, ""
+        self.name: str = name
+        self.error: str = ""
         self.state: State = "idle"
         self._work, self._finish = work, finish
         self._secs, self._raises, self._notices = secs, raises, notices
