@@ -7,8 +7,8 @@ demo: $(READY)  ## train on real digits; the run folder is runs/digits
 	.venv/bin/dltools run classification out=runs/digits
 	@echo "run folder: $(CURDIR)/runs/digits"
 
-test: $(READY)  ## the tests, on two processes; a test file stays on one
-	@.venv/bin/python -m pytest -n 2 --dist loadfile
+test: $(READY)  ## the tests, on two processes; a test file stays on one, and one that hangs ends it
+	@.venv/bin/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
 
 check: $(READY)  ## lint, types, layers, the wheel
 	@scripts/check

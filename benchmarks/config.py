@@ -74,9 +74,12 @@ def hydra() -> Callable[[], Any] | None:
     return lambda: instantiate(whole)
 
 
-def microseconds(call: Callable[[], Any], number: int = 1000) -> float:
-    call()
-    return min(timeit.repeat(call, number=number, repeat=7)) / number * 1e6
+def microseconds(*calls: Callable[[], Any]) -> list[float]:
+    """Of each call; short turns, one after the other, so that a busy machine slows all of them alike."""
+    for call in calls:
+        call()
+    turns = [[timeit.timeit(call, number=20) for call in calls] for _ in range(300)]
+    return [min(times) / 20 * 1e6 for times in zip(*turns, strict=True)]
 
 
 def definitions(kind: str) -> float:
@@ -105,13 +108,13 @@ def row(name: str, ours: float, floor: float, bar: str) -> None:
 def main() -> None:
     torch.set_num_threads(2)
     print(f"{'':58} {'dltools':>10} {'floor':>10} {'ratio':>9}")
-    plain, modules = microseconds(by_hand, 20000), microseconds(modules_by_hand)
-    made = config()
-    row("construct the config / plain objects by hand, us", microseconds(config), plain, "20x")
-    row("construct the config / modules by hand, us", microseconds(config), modules, "20x")
-    row("build the losses / modules by hand, us", microseconds(lambda: build(made)), modules, "5x")
-    if (peer := hydra()) is not None:
-        row("peer: hydra instantiate / plain objects by hand, us", microseconds(peer, 20), plain, "-")
+    made, peer = config(), hydra()
+    plain, modules, ours, built = microseconds(by_hand, modules_by_hand, config, lambda: build(made))
+    row("construct the config / plain objects by hand, us", ours, plain, "20x")
+    row("construct the config / modules by hand, us", ours, modules, "20x")
+    row("build the losses / modules by hand, us", built, modules, "5x")
+    if peer is not None:
+        row("peer: hydra instantiate / plain objects by hand, us", microseconds(peer)[0], plain, "-")
     row("define 150 configs / dataclasses, ms", definitions("config"), definitions("dataclass"), "2x")
     with_torch = import_ms("import torch")
     row("import dltools / import torch, ms", import_ms("import dltools"), with_torch, "0.05x")

@@ -176,7 +176,7 @@ def _fill(self: Record, args: tuple[Any, ...], given: Mapping[str, Any]) -> None
         _prepare(cls)
     leaves: list[Any] = []
     fields = {name: value if type(value) in PLAIN else freeze(value, leaves) for name, value in given.items()}
-    has_spaces = any(type(leaf) is Space for leaf in leaves)
+    has_spaces = Space in map(type, leaves)
     try:
         if has_spaces:
             _fill_open(self, fields)
@@ -184,12 +184,13 @@ def _fill(self: Record, args: tuple[Any, ...], given: Mapping[str, Any]) -> None
             _validate(self, args, fields)
     except ValidationError as error:
         raise translate(error, given, field_names(cls)) from None
-    if has_spaces or any(getattr(leaf, "is_open", False) for leaf in leaves) or cls._open_defaults - given.keys():
+    if has_spaces or any([getattr(leaf, "is_open", False) for leaf in leaves]) or cls._open_defaults.difference(given):
         object.__setattr__(self, "is_open", True)
 
 
 def _validate(self: Record, args: tuple[Any, ...], fields: dict[str, Any]) -> None:
-    cast(Any, type(self)).__pydantic_validator__.validate_python(ArgsKwargs(args, fields), self_instance=self)
+    made: Any = type(self)
+    made.__pydantic_validator__.validate_python(ArgsKwargs(args, fields), self_instance=self)
 
 
 def _fill_open(self: Record, fields: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ class CombineCfg(LossCfg["Combine"]):
                 expected="at least one term, and one value for all",
             )
         for name, term in self.terms.items():
-            if name in _RESERVED or hasattr(nn.ModuleDict(), name) or not name or set(name) & set("./"):
+            if name in _RESERVED or not name or set(name) & set("./"):
                 raise ConfigError(f"terms: {name!r} is no name for a term", hint="a plain word, such as 'dice'")
             if term.reduction == "none":
                 raise ConfigError(f"terms.{name} has reduction='none'", expected="'mean' or 'sum'")
@@ -124,4 +124,4 @@ class Combine(Loss[CombineCfg]):
         return torch.full_like(like, float(cast(float, self.cfg.weights.get(name, 1.0))))
 
 
-_RESERVED = ("loss", "bad_targets")
+_RESERVED = frozenset({"loss", "bad_targets", *dir(nn.ModuleDict())})
