@@ -7,17 +7,20 @@ from dltools._lazy import lazy
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from dltools import augs as augs
     from dltools import cfgutils as cfgutils
     from dltools import checkpoints as checkpoints
     from dltools import data as data
     from dltools import dist as dist
     from dltools import errors as errors
     from dltools import functional as functional
+    from dltools import handlers as handlers
     from dltools import losses as losses
     from dltools import meters as meters
     from dltools import metrics as metrics
     from dltools import models as models
     from dltools import optim as optim
+    from dltools import policies as policies
     from dltools import rng as rng
     from dltools import states as states
     from dltools import visualizers as visualizers

@@ -94,14 +94,15 @@ class Encoder:
         return {"$": MAPPINGS[type(value)], "items": pairs}
 
     def _tensor(self, x: Tensor, path: str) -> Any:
-        x = _checked(x, path)
+        order = _order(x := _checked(x, path))
+        x, told = x.permute(order), {"order": order} if order != sorted(order) else {}
         if x.dtype in TAGS:
-            return {"$": "tensor", "key": self._keep(x, path)}
+            return {"$": "tensor", "key": self._keep(x, path), **told}
         try:
             data = raw_bytes(x)
         except RuntimeError as error:
             raise CheckpointError(f"{path}: tensor of {x.dtype}") from error
-        return {"$": "tensor", "key": self._keep(data, path), "dtype": str(x.dtype)[6:], "shape": list(x.shape)}
+        return {"$": "tensor", "key": self._keep(data, path), "dtype": str(x.dtype)[6:], "shape": list(x.shape), **told}
 
     def _array(self, value: Any, path: str) -> Any:
         x = np.asarray(value)
@@ -138,6 +139,19 @@ def _is_weight(key: Any, x: Any) -> bool:
     """Whether it can stand in the weights file under its own name."""
     named = type(key) is str and key != "__metadata__" and key.isprintable()
     return named and isinstance(x, Tensor) and x.dtype in TAGS
+
+
+def _order(x: Tensor) -> list[int]:
+    """The order of dimensions in which the values lie in memory, such as channels_last; as they are where it is none.
+
+    It is kept because torch's fused optimizers take a moment and its parameter to lie alike.
+    """
+    usual = list(range(x.dim()))
+    if x.is_contiguous():
+        return usual
+    strides = x.stride()
+    order = sorted(usual, key=lambda dim: (-strides[dim], -x.shape[dim]))
+    return order if x.permute(order).is_contiguous() else usual
 
 
 def _checked(x: Tensor, path: str) -> Tensor:

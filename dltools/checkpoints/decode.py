@@ -30,7 +30,7 @@ class Decoder:
         self.weights: Mapping[str, Tensor] = weights
         self.tensors: Mapping[str, Tensor] = tensors
         self.file: str = file
-        self._made: dict[str, Tensor] = {}
+        self._made: dict[tuple[Any, ...], Tensor] = {}
         self._kinds: dict[str, Callable[[dict[str, Any], str, int], Tree]] = {
             "int": self._int,
             "float": self._float,
@@ -81,12 +81,21 @@ class Decoder:
         return self.weights[node["key"]]
 
     def _tensor(self, node: dict[str, Any], path: str, depth: int) -> Tensor:
-        key = node["key"]
-        if "dtype" not in node:
-            return self.tensors[key]
-        if key not in self._made:
-            self._made[key] = as_dtype(self.tensors[key], VIEWED[node["dtype"]], tuple(self._shape(node, path)), path)
-        return self._made[key]
+        order = node.get("order", [])
+        if not isinstance(order, list) or not all(type(dim) is int for dim in order):
+            raise self._bad(path, f"has the order {str(order)[:200]}")
+        place = (node["key"], *order)
+        if place not in self._made:
+            self._made[place] = self._placed(node, order, path)
+        return self._made[place]
+
+    def _placed(self, node: dict[str, Any], order: list[int], path: str) -> Tensor:
+        x = self.tensors[node["key"]]
+        if "dtype" in node:
+            x = as_dtype(x, VIEWED[node["dtype"]], tuple(self._shape(node, path)), path)
+        if order and sorted(order) != list(range(x.dim())):
+            raise self._bad(path, f"has the order {order} and {x.dim()} dimensions")
+        return x.permute([order.index(dim) for dim in range(x.dim())]) if order else x
 
     def _ndarray(self, node: dict[str, Any], path: str, depth: int) -> Any:
         data = self.tensors[node["key"]].numpy().data

@@ -28,8 +28,8 @@ BATCHES = "batches"
 
 class RunCfg(Config["Run"]):
     total_steps: PositiveInt
-    seed: int = 0
-    """What is drawn in a step (dropout, mixing) derives from it, the step and the rank."""
+    seed: int | None = None
+    """What is drawn in a step (dropout, mixing) derives from it, the step and the rank; None: 0, or the policy's."""
     save_steps: PositiveInt | None = None
     """Save every so many steps."""
     save_secs: Positive | None = 600.0
@@ -96,7 +96,7 @@ class Run:
         poll = Poll(1 + len(STOPS))
         with Stops() as stops:
             for step in range(self.step + 1, self.cfg.total_steps + 1):
-                at = key(self.cfg.seed, "step", step, dist.rank())
+                at = key(self.cfg.seed or 0, "step", step, dist.rank())
                 with seeded(at.fold("batch"), self._device):
                     batch = next(source)
                 self.step = step

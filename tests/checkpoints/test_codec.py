@@ -19,6 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import nn
 
+from dltools.checkpoints.decode import Decoder
 from dltools.errors import CheckpointError
 from tests.checkpoints.boxes import Box, store_in, through_disk
 
@@ -94,6 +95,24 @@ def test_a_tied_tensor_is_stored_once_and_stays_tied(tmp_path: Path) -> None:
     (path,) = (ref.path for ref in store_in(tmp_path).refs())
     with safe_open(path / "state.safetensors", "pt") as file:
         assert sorted(file.keys()) == ["box.value.a", "box.value.b.1", "box.value.c"]
+
+
+def test_tensors_lie_in_memory_as_before(tmp_path: Path) -> None:
+    maps = torch.randn(2, 3, 4, 5).contiguous(memory_format=torch.channels_last)
+    wide = torch.randn(4, 6, dtype=torch.complex128)
+    loaded = through_disk({"maps": maps, "again": maps, "wide": wide, "turned": wide.T}, tmp_path)
+    assert loaded["maps"].stride() == maps.stride() == (60, 1, 15, 3)
+    assert loaded["turned"].stride() == (1, 6)
+    assert torch.equal(loaded["maps"], maps)
+    assert torch.equal(loaded["turned"], wide.T)
+    assert loaded["maps"] is loaded["again"]
+
+
+@pytest.mark.parametrize("order", [[0], [0, 0], [0, 2], [1, 0, 2], [True, False], "10", 1, [[0, 1]]])
+def test_an_order_that_is_none_is_refused(order: Any) -> None:
+    node = {"$": "tensor", "key": "x", "order": order}
+    with pytest.raises(CheckpointError, match=r"part in a.json: has the order"):
+        Decoder({}, {"x": torch.zeros(2, 2)}, "a.json").part("part", node)
 
 
 def test_arrays_are_writable(tmp_path: Path) -> None:

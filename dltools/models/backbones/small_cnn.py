@@ -36,7 +36,8 @@ class SmallCnn(Backbone):
                 nn.Sequential(nn.MaxPool2d(2), ConvNormAct(middle, coarse)),
             ]
         )
-        self.to(memory_format=torch.channels_last)  # a fifth faster on CPUs; outputs have it too
+        for weight in (param for param in self.parameters() if param.ndim == 4):
+            weight.data = weight.data.to(memory_format=torch.channels_last)  # a fifth faster on CPUs
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """The maps, the finest first."""

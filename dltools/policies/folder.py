@@ -1,0 +1,124 @@
+"""A run's folder: its config, claimed at the start; its report and pictures, left at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dltools.cfgutils.files import dump, json_text, load, to_tree
+from dltools.checkpoints.store import StoreCfg
+from dltools.errors import ConfigError
+from dltools.meters.report import Report
+from dltools.policies.base import PolicyCfg
+from dltools.visualizers.curves import draw_curves, new_figure
+from dltools.writers.base import Writer
+from dltools.writers.journal import read_journal, series
+from dltools.writers.multi import MultiWriterCfg
+from dltools.writers.png import encode_image, render
+
+P = TypeVar("P", bound=PolicyCfg[Any])
+Picture = NDArray[np.uint8]
+
+CONFIG, JOURNAL, REPORT = "config.yaml", "metrics.jsonl", "report.json"
+"""What the run was told, what it logged, how it ended."""
+FREE = (
+    "out",
+    "device",
+    "writer",
+    "store.keep_last",
+    "store.keep_best",
+    "store.min_free_gb",
+    "run.save_steps",
+    "run.save_secs",
+    "run.resume",
+    "run.on_error",
+    "loader.workers",
+    "loader.pool",
+    "loader.prefetch",
+    "loader.pin",
+)
+"""What may change when a run goes on: it alters no number of the training."""
+
+
+def begin(cfg: P) -> P:
+    """Claim the run's folder with a ``config.yaml``, and give the parts their places in it and their seeds.
+
+    A folder that holds the run of another config is a ConfigError naming the fields; so is a part that names a folder
+    of its own.
+    """
+    for path, given, usual in (
+        ("store.root", cfg.store.root, StoreCfg().root),
+        ("writer.dir", cfg.writer.dir, MultiWriterCfg().dir),
+    ):
+        if given != usual:
+            raise ConfigError(f"{path} is {str(given)!r}", expected="no folder beside out", hint="set out")
+    file = cfg.out / CONFIG
+    if file.exists():
+        there = to_tree(load(type(cfg), file))
+        if differ := sorted({path for path in _differences(there, to_tree(cfg), "") if not _is_free(path)}):
+            raise ConfigError(f"{file} differs in {', '.join(differ)}", hint="give the old values, or a new out=")
+    cfg.out.mkdir(parents=True, exist_ok=True)
+    _publish(file, dump(cfg).encode())
+    return cfg.replace(
+        loader=cfg.loader if cfg.loader.seed is not None else cfg.loader.replace(seed=cfg.seed),
+        run=cfg.run if cfg.run.seed is not None else cfg.run.replace(seed=cfg.seed),
+        store=cfg.store.replace(root=cfg.out / cfg.store.root),
+        writer=cfg.writer.replace(dir=str(cfg.out)),
+    )
+
+
+def is_finished(out: Path) -> bool:
+    """Whether the run in a folder has come to its end."""
+    return (out / REPORT).exists()
+
+
+def finish(cfg: PolicyCfg[Any], writer: Writer[Any], report: Report, pictures: Mapping[str, Picture]) -> None:
+    """Log the pictures, draw the curves of the whole journal, and leave all of it as files, the report last."""
+    for name, pixels in pictures.items():
+        writer.image(name, pixels, cfg.run.total_steps)
+    writer.flush()
+    found = {**pictures, **({"curves": run_curves(cfg.out)} if (cfg.out / JOURNAL).exists() else {})}
+    for name, pixels in found.items():
+        _publish(cfg.out / f"{name}.png", encode_image(pixels, "png"))
+    _publish(cfg.out / REPORT, json_text(dict(report)).encode())
+
+
+def run_curves(out: Path) -> Picture:
+    """The losses and the other validation numbers of a run's journal over its steps, one chart above the other."""
+    lines = series(read_journal(out / JOURNAL))
+    losses = {name: line for name, line in lines.items() if name.endswith("/loss")}
+    scores = {name: line for name, line in lines.items() if name.startswith("val/") and not _is_loss(name)}
+    figure = new_figure(7.0, 6.0)
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    draw_curves(upper, losses, title="loss", logy=True)
+    draw_curves(lower, scores, title="validation")
+    lower.set_xlabel("step")
+    return render(figure)
+
+
+def _is_loss(name: str) -> bool:
+    return name.endswith(("/loss", "/bad_targets"))
+
+
+def _is_free(path: str) -> bool:
+    return any(path == free or path.startswith(f"{free}.") for free in FREE)
+
+
+def _differences(old: Any, new: Any, path: str) -> Iterator[str]:
+    """Paths at which two trees differ."""
+    if isinstance(old, dict) and isinstance(new, dict) and old.get("type") == new.get("type"):
+        for key in {**old, **new}:
+            yield from _differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
+    elif old != new:
+        yield path
+
+
+def _publish(file: Path, data: bytes) -> None:
+    """Whole or not at all."""
+    draft = file.with_name(f".{file.name}.tmp")
+    draft.write_bytes(data)
+    draft.replace(file)

@@ -1,0 +1,40 @@
+"""Policies by name: what the command line runs."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from dltools.cfgutils.files import load, override
+from dltools.errors import ConfigError, did_you_mean
+from dltools.policies.base import PolicyCfg
+from dltools.policies.folder import CONFIG, is_finished
+
+
+def configure(name: str, words: Sequence[str] = ()) -> PolicyCfg[Any]:
+    """The config of a policy or preset, of a file on top if the words name one, and of ``path=value`` words on that."""
+    known = dict(_presets())
+    if name not in known:
+        raise ConfigError(f"no policy or preset {name!r}", hint=did_you_mean(name, known))
+    files = [word for word in words if "=" not in word]
+    values = [word for word in words if "=" in word]
+    if len(files) > 1 or any(word.startswith("-") for word in words):
+        raise ConfigError(f"cannot read {' '.join(words)}", expected="[file.yaml] [path=value ...]")
+    if not files:
+        return override(known[name], *values)
+    cfg = load(type(known[name]), Path(files[0]), *values)
+    if is_finished(cfg.out) and Path(files[0]).resolve() == (cfg.out / CONFIG).resolve():
+        raise ConfigError(f"{cfg.out} holds a finished run", hint=f"train again in a new folder: out={cfg.out}-2")
+    return cfg
+
+
+def _presets() -> Iterator[tuple[str, PolicyCfg[Any]]]:
+    """Every policy's presets; the policy's own name stands for its defaults."""
+    import dltools.policies
+
+    for module in pkgutil.iter_modules(dltools.policies.__path__):
+        found = importlib.import_module(f"dltools.policies.{module.name}")
+        yield from getattr(found, "PRESETS", {}).items()
