@@ -27,12 +27,12 @@ C = TypeVar("C", bound=Record)
 Tree = dict[str, Any]
 
 
-def load(cls: type[C], path_or_text: Path | str, *overrides: str) -> C:
+def load(cls: type[C], path_or_text: Path | str, *overrides: str, base: C | None = None) -> C:
     """A config from a file or a text, with ``path=value`` words on top.
 
     A ``Path``, or one word ending in yaml, yml or json, is a file; all else is the text itself. ``include: base.yaml``
-    (or a list) at the top merges deeply over other files. All mistakes come in one ConfigError with file, line, path
-    and the nearest legal name.
+    (or a list) at the top merges deeply over other files, and all of it over the config ``base``. All mistakes come in
+    one ConfigError with file, line, path and the nearest legal name.
     """
     if isinstance(path_or_text, Path) or _FILE.fullmatch(path_or_text):
         name = str(path_or_text)
@@ -40,6 +40,8 @@ def load(cls: type[C], path_or_text: Path | str, *overrides: str) -> C:
     else:
         name = "text"
         tree, where = _include(*reader.read(path_or_text, name), Path(), ())
+    if base is not None:
+        tree = _merge(to_tree(base, spaces=False), tree)
     if overrides:
         with contextlib.suppress(ConfigError):  # so that words reach into defaults too: `loss.alpha=.3` alone
             tree = to_tree(_construct(cls, tree, where, name), spaces=False)

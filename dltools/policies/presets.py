@@ -25,7 +25,7 @@ def configure(name: str, words: Sequence[str] = ()) -> PolicyCfg[Any]:
         raise ConfigError(f"cannot read {' '.join(words)}", expected="[file.yaml] [path=value ...]")
     if not files:
         return override(known[name], *values)
-    cfg = load(type(known[name]), Path(files[0]), *values)
+    cfg = load(type(known[name]), Path(files[0]), *values, base=known[name])
     if is_finished(cfg.out) and Path(files[0]).resolve() == (cfg.out / CONFIG).resolve():
         raise ConfigError(f"{cfg.out} holds a finished run", hint=f"train again in a new folder: out={cfg.out}-2")
     return cfg

@@ -199,6 +199,7 @@ def test_words_of_the_command_line(tmp_path: Path) -> None:
     cfg = configure("classification", [str(tmp_path / "mine.yaml"), "optim.lr=0.25"])
     assert isinstance(cfg, ClassificationPolicyCfg)
     assert (cfg.optim.tag, cfg.optim.lr, cfg.run.total_steps) == ("SGD", 0.25, 7)
+    assert cfg.out == PRESETS["classification"].out != ClassificationPolicyCfg().out
     assert load(ClassificationPolicyCfg, f"out: {tmp_path}").out == tmp_path
     with pytest.raises(ConfigError, match=r"no policy or preset 'clasification'. Hint: did you mean 'classification'"):
         configure("clasification")
