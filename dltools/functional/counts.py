@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal, NamedTuple
 
 import torch
@@ -70,16 +71,18 @@ def hard_counts(
     >>> counts.tp.tolist(), counts.fp.tolist(), counts.fn.tolist()
     ([1.0, 2.0], [0.0, 1.0], [1.0, 0.0])
     """
+    dtype = torch.float32 if weight_map is None else torch.promote_types(weight_map.dtype, torch.float32)
+    read = partial(read_labels, task=task, dtype=dtype, ignore_index=ignore_index, mask=mask, weight_map=weight_map)
     if task == "multiclass":
         _refuse_indices(pred, target)
-        labels = read_labels(target, num_classes, task, ignore_index=ignore_index, mask=mask, weight_map=weight_map)
+        labels = read(target, num_classes)
         weight, guess = labels.weight, pred.long()
         known = (guess >= 0) & (guess < num_classes)
         inter = per_class(weight * (guess == labels.y), labels.y, num_classes)
         hits = per_class(weight * known, torch.where(known, guess, 0), num_classes)
     else:
         chosen, target = arrange((pred == 1).float(), target, task)
-        labels = read_labels(target, num_classes, task, ignore_index=ignore_index, mask=mask, weight_map=weight_map)
+        labels = read(target, num_classes)
         if num_classes != chosen.shape[1]:
             given = f"{describe(pred, target)}, task {task}, num_classes {num_classes}"
             raise ShapeError(given, expected=f"num_classes={chosen.shape[1]}")
