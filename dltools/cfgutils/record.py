@@ -63,8 +63,9 @@ class Record:
                 )
             if isinstance(vars(cls).get(name), (dict, list)):
                 setattr(cls, name, freeze(vars(cls)[name], []))
-        if "<locals>" in cls.__qualname__:
-            _SCOPES[cls] = _defining_frame()
+        frame = _defining_frame()
+        if "<locals>" in cls.__qualname__ or frame.f_globals is not vars(sys.modules[cls.__module__]):
+            _SCOPES[cls] = frame
         dataclass(frozen=True, kw_only=True, repr=False, config=PYDANTIC)(cls)
         _install(cls)
 
@@ -139,7 +140,7 @@ def walk_spaces(value: Any, path: Path = (), *, nested: bool = True) -> Iterator
 
 
 def scope(cls: type[Any]) -> dict[str, Any]:
-    """The local names around a class defined inside a function."""
+    """The names around a class defined inside a function, or in a doctest, whose globals are no module's."""
     frame = _SCOPES.get(cls)
     return dict(frame.f_locals) if frame else {}
 

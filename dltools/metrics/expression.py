@@ -47,9 +47,9 @@ class Expression:
     >>> formula = Expression("0.5 * val/acc + 0.5 * val/f1")
     >>> formula({"val/acc": 0.8, "val/f1": 0.6}), formula.names
     (0.7, ('val/acc', 'val/f1'))
-    >>> Expression("__import__('os')")
+    >>> Expression("eval(val/acc)")
     Traceback (most recent call last):
-    dltools.errors.ConfigError: "__import__('os')": unknown function '__import__'. Expected names like val/loss, ...
+    dltools.errors.ConfigError: 'eval(val/acc)': unknown function 'eval'. Expected names like val/loss, ...
     """
 
     def __init__(self, text: str) -> None:

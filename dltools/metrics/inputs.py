@@ -52,7 +52,9 @@ def read_batch(batch: Sequence[Any], valid: Tensor | None, named: Mapping[str, A
     first = dict(zip(POSITIONAL, batch, strict=False))
     if twice := sorted(first.keys() & named.keys()):
         raise ConfigError(f"{', '.join(twice)} is given twice", expected="once, by position or by name")
-    inputs = {name: x.detach() if isinstance(x, Tensor) else x for name, x in {**first, **named}.items()}
+    inputs = {
+        name: x.detach() if isinstance(x, Tensor) and x.requires_grad else x for name, x in {**first, **named}.items()
+    }
     if not inputs:
         raise ConfigError("update got no inputs", expected="pred, target, or others by name")
     tensors = [x for x in inputs.values() if isinstance(x, Tensor)]

@@ -61,14 +61,12 @@ def check(form: Form, pred: Tensor, target: Tensor) -> None:
 
 def read(form: Form, pred: Tensor, target: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     """Codes of the target and of the prediction, (N, channels, elements of a sample)."""
-    guess = _decision(form, pred)
-    if form.task != "multilabel":
-        return _truth(form, _flatten(target, 1).unsqueeze(1), valid), _flatten(guess, 1).unsqueeze(1)
-    return _truth(form, _flatten(target, 2), valid), _flatten(guess, 2)
+    return _truth(form, _arrange(form, target), valid), _arrange(form, _decision(form, pred))
 
 
-def _flatten(x: Tensor, dim: int) -> Tensor:
-    return x.unsqueeze(-1).flatten(dim)
+def _arrange(form: Form, x: Tensor) -> Tensor:
+    """(N, channels, elements of a sample); N may be 0."""
+    return x.reshape(x.shape[0], form.channels, math.prod(x.shape[1:]) // form.channels)
 
 
 def _misfit(form: Form, pred: Tensor, target: Tensor) -> str:
@@ -109,7 +107,7 @@ def _flat(x: Tensor) -> torch.Size:
 
 
 def _truth(form: Form, target: Tensor, valid: Tensor) -> Tensor:
-    target, counts = _whole(form, target), valid[:, None, None]
+    target, counts = _whole(form, target), valid.view(-1, 1, 1)
     for label in form.ignore:
         if target.is_floating_point() or torch.iinfo(target.dtype).min <= label <= torch.iinfo(target.dtype).max:
             counts = counts & (target != label)

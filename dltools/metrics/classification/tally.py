@@ -15,7 +15,7 @@ def tally_pairs(cells: Tensor, truth: Tensor, guess: Tensor) -> None:
     row for what is left out.
     """
     channels, rows, width = cells.shape
-    key = truth * width + guess + (width + 1)
+    key = torch.add(guess + (width + 1), truth, alpha=width)
     if channels > 1:
         key = key + torch.arange(channels, dtype=key.dtype, device=key.device)[:, None] * (rows * width)
     _add_ones(cells.view(-1), key)
