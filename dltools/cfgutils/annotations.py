@@ -7,7 +7,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -45,7 +45,7 @@ class Nested:
         self.decode: Callable[[type[Any], Any], Any] = decode
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(lambda value: self.decode(self.record, value))
+        return core_schema.no_info_plain_validator_function(partial(self.decode, self.record))
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
         return {"x-record": self.record}

@@ -185,7 +185,8 @@ def _fill(self: Record, args: tuple[Any, ...], given: Mapping[str, Any]) -> None
             _validate(self, args, fields)
     except ValidationError as error:
         raise translate(error, given, field_names(cls)) from None
-    if has_spaces or any([getattr(leaf, "is_open", False) for leaf in leaves]) or cls._open_defaults.difference(given):
+    inner = leaves and any(getattr(leaf, "is_open", False) for leaf in leaves)
+    if inner or has_spaces or cls._open_defaults.difference(given):
         object.__setattr__(self, "is_open", True)
 
 
