@@ -64,16 +64,11 @@ built = pytest.mark.parametrize("cls", [cls for cls in CONFIGS if takes_nothing(
 
 
 @pytest.fixture
-def make(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[type[Config[Any]]], Any]]:
-    """Builds a component of defaults, keeps its files in a folder of its own, and closes it in the end."""
+def keep(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Any], Any]]:
+    """A function to pass components through: their files stay in a folder of the test, and they are closed there."""
     monkeypatch.chdir(tmp_path)
     with contextlib.ExitStack() as stack:
-
-        def build_one(cls: type[Config[Any]]) -> Any:
-            made = example(cls).build()  # type: ignore[attr-defined]
-            return stack.enter_context(contextlib.closing(made)) if hasattr(made, "close") else made
-
-        yield build_one
+        yield lambda made: stack.enter_context(contextlib.closing(made)) if hasattr(made, "close") else made
 
 
 def test_there_are_components_in_every_area() -> None:
@@ -109,18 +104,18 @@ def test_a_config_is_documented_and_has_a_schema(cls: type[Config[Any]]) -> None
 
 
 @built
-def test_a_component_reads_back_from_its_repr(cls: type[Config[Any]], make: Callable[..., Any]) -> None:
-    made = make(cls)
+def test_a_component_reads_back_from_its_repr(cls: type[Config[Any]], keep: Callable[[Any], Any]) -> None:
+    made = keep(example(cls).build())  # type: ignore[attr-defined]
     if type(made).__repr__ is torch.nn.Module.__repr__:
         pytest.skip("a network prints its layers")
-    again = eval(repr(made), NAMES | {type(made).__name__: type(made)})
+    again = keep(eval(repr(made), NAMES | {type(made).__name__: type(made)}))
     assert (type(again), again.cfg, repr(again)) == (type(made), made.cfg, repr(made))
-    assert type(copy.deepcopy(made)) is type(made)
+    assert type(keep(copy.deepcopy(made))) is type(made)
 
 
 @built
-def test_a_component_goes_on_from_its_state(cls: type[Config[Any]], make: Callable[..., Any]) -> None:
-    made, other = make(cls), make(cls)
+def test_a_component_goes_on_from_its_state(cls: type[Config[Any]], keep: Callable[[Any], Any]) -> None:
+    made, other = (keep(example(cls).build()) for _ in range(2))  # type: ignore[attr-defined]
     if not hasattr(made, "state_dict"):
         pytest.skip("it has no state")
     state = made.state_dict()
