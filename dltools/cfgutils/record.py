@@ -44,9 +44,9 @@ class Record:
     ...     lr: float = 1e-3
     >>> TrainCfg(lr=0.1).replace(lr=0.2)
     TrainCfg(lr=0.2)
-    >>> TrainCfg(rl=0.1)
+    >>> TrainCfg(lrr=0.1)
     Traceback (most recent call last):
-    dltools.cfgutils.problems.ConfigProblems: TrainCfg: rl: unknown; did you mean 'lr'?
+    dltools.cfgutils.problems.ConfigProblems: TrainCfg: lrr: unknown; did you mean 'lr'?
     """
 
     is_open: ClassVar[bool] = False
