@@ -63,8 +63,8 @@ class Record:
                 )
             if isinstance(vars(cls).get(name), (dict, list)):
                 setattr(cls, name, freeze(vars(cls)[name], []))
-        frame = _defining_frame()
-        if "<locals>" in cls.__qualname__ or frame.f_globals is not vars(sys.modules[cls.__module__]):
+        frame, home = _defining_frame(), sys.modules.get(cls.__module__)
+        if "<locals>" in cls.__qualname__ or frame.f_globals is not getattr(home, "__dict__", None):
             _SCOPES[cls] = frame
         dataclass(frozen=True, kw_only=True, repr=False, config=PYDANTIC)(cls)
         _install(cls)

@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 import textwrap
+import types
 from typing import Any
 
 import cloudpickle
@@ -128,3 +129,21 @@ def test_cloudpickle_sends_a_script_s_own_configs_by_value() -> None:
         == "Tree(leaves={'a': LeafCfg(alpha=0.25)}) Leaf(alpha=0.25) TreeCfg(leaves={'q': LeafCfg(alpha=0.75)})\n"
     )
     assert cloudpickle.loads(pickle.dumps(DiscCfg())) == DiscCfg()
+
+
+def test_a_config_of_a_module_that_is_not_there_arrives_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("elsewhere")
+    monkeypatch.setitem(sys.modules, "elsewhere", module)
+    exec(textwrap.dedent(SCRIPT).rpartition("sys.stdout")[0], vars(module))
+    cloudpickle.register_pickle_by_value(module)
+    sent = cloudpickle.dumps(module.LeafCfg(alpha=0.25))
+    read = subprocess.run([sys.executable, "-c", ARRIVAL], input=sent, capture_output=True)
+    assert read.stdout.decode() == "Leaf(alpha=0.25) LeafCfg(alpha=0.75)\n", read.stderr.decode()
+
+
+ARRIVAL = """
+import pickle, sys
+from dltools.cfgutils import build
+cfg = pickle.load(sys.stdin.buffer)
+print(build(cfg), type(cfg)(alpha=0.75))
+"""
