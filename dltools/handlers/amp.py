@@ -41,7 +41,8 @@ class Amp:
     """
 
     def __init__(self, cfg: AmpCfg, device: torch.device) -> None:
-        self.cfg, self.device = cfg, device
+        self.cfg: AmpCfg = cfg
+        self.device: torch.device = device
         self.dtype: torch.dtype = torch.bfloat16 if cfg.dtype == "bf16" else torch.float16
         has_scale = cfg.dtype == "fp16"
         self.scaler: LossScaler | None = LossScaler(cfg.init_scale, cfg.growth_interval, device) if has_scale else None

@@ -76,7 +76,10 @@ class StepHandler(Handler):
         scaler: LossScaler | None = None,
     ) -> None:
         check(model, optimizer)
-        self.cfg, self.model, self.optimizer, self.num_updates = cfg, model, optimizer, 0
+        self.cfg: StepHandlerCfg = cfg
+        self.model: nn.Module = model
+        self.optimizer: Optimizer = optimizer
+        self.num_updates: int = 0
         self.parallel: Parallel = Parallel(model, self._params())
         self.amp: Amp | None = cfg.amp.build(self._device) if cfg.amp else None
         self.scaler: LossScaler | None = self.amp.scaler if self.amp else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -14,13 +14,15 @@ from dltools.losses.dense import DenseCfgT, DenseLoss
 from dltools.losses.distutils import Sums
 from dltools.losses.view import View
 
+Normalizer: TypeAlias = Literal["valid", "positives"]
+
 
 class AnyPixelLoss(DenseLoss[DenseCfgT]):
     """What the two families of pixel losses share; ``setup`` may set the two attributes."""
 
     smoothing: float = 0.0
     """Share of the target that goes evenly to all classes; for a loss that is linear in ``log_p``."""
-    normalizer: Literal["valid", "positives"] = "valid"
+    normalizer: Normalizer = "valid"
     """What the mean divides by: all elements that count, or the positive ones among them (at least 1)."""
 
     @abstractmethod

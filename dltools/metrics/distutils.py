@@ -23,9 +23,10 @@ class EvalSampler(Sampler[int]):
     """
 
     def __init__(self, size: int, rank: int | None = None, world: int | None = None, even: bool = True) -> None:
-        self.size, self.even = size, even
-        self.world = dist.world() if world is None else world
-        self.rank = dist.rank() if rank is None else rank
+        self.size: int = size
+        self.even: bool = even
+        self.world: int = dist.world() if world is None else world
+        self.rank: int = dist.rank() if rank is None else rank
         if size < 0 or not 0 <= self.rank < self.world:
             raise ConfigError(
                 f"size {size}, rank {self.rank}, world {self.world}", expected="size >= 0, 0 <= rank < world"

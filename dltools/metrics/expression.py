@@ -12,7 +12,7 @@ from typing import NamedTuple, NoReturn
 from dltools.errors import ConfigError, did_you_mean
 
 NAME = re.compile(r"(?<![\w.])[A-Za-z_][\w.]*(?:/[\w.]+)*")
-SIGNS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
+SIGNS: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 GRAMMAR = "names like val/loss, numbers, + - * / (division between spaces), min max hmean abs"
 
 Values = Mapping[str, float]
@@ -53,10 +53,10 @@ class Expression:
     """
 
     def __init__(self, text: str) -> None:
-        self.text = text
+        self.text: str = text
         self._parser = _Parser(text)
         self._tree = self._parser.parse()
-        self.names = tuple(dict.fromkeys(self._parser.names))
+        self.names: tuple[str, ...] = tuple(dict.fromkeys(self._parser.names))
         if not self.names:
             self._parser.refuse("it names no value")
 
@@ -130,7 +130,7 @@ class _Parser:
     """Python's own parser reads the text with a placeholder for each name; nothing but what is listed may be in it."""
 
     def __init__(self, text: str) -> None:
-        self.text = text
+        self.text: str = text
         self.names: list[str] = []
         self.turns = False
 

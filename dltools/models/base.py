@@ -8,9 +8,11 @@ from typing import Any, NamedTuple, TypeVar
 from torch import Tensor, nn
 
 from dltools.cfgutils.annotations import PositiveInt
+from dltools.cfgutils.component import Component
 from dltools.cfgutils.config import Config
 
 T_co = TypeVar("T_co", covariant=True)
+CfgT = TypeVar("CfgT", bound="BackboneCfg[Any]")
 Maps = Sequence[Tensor]
 """Feature maps (N, C, H, W), the finest first."""
 
@@ -52,11 +54,7 @@ class HeadCfg(Config[T_co]):
         return self.product()(self, features)
 
 
-class Backbone(nn.Module):
+class Backbone(Component[CfgT], nn.Module):
     """``forward(x)`` gives a list of maps, the finest first; ``features`` their shapes."""
 
     features: Features
-
-    def __init__(self, cfg: BackboneCfg[Any]) -> None:
-        super().__init__()
-        self.cfg = cfg

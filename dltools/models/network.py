@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from dltools.cfgutils.component import Component
 from dltools.cfgutils.config import build
 from dltools.errors import ConfigError
 from dltools.models.base import Backbone, BackboneCfg, HeadCfg, NetCfg
@@ -22,7 +23,7 @@ class ModelCfg(NetCfg["Network"]):
             raise ConfigError("a network needs a head", expected="heads: {name: {type: LinearHead, ...}}")
 
 
-class Network(nn.Module):
+class Network(Component[ModelCfg], nn.Module):
     """``forward(x)`` gives the output of each head by name.
 
     >>> import torch
@@ -32,12 +33,10 @@ class Network(nn.Module):
     torch.Size([2, 10])
     """
 
-    def __init__(self, cfg: ModelCfg) -> None:
-        super().__init__()
-        self.cfg = cfg
-        self.backbone: Backbone = build(cfg.backbone)
+    def setup(self) -> None:
+        self.backbone: Backbone[Any] = build(self.cfg.backbone)
         self.heads: nn.ModuleDict = nn.ModuleDict(
-            {name: build(head, self.backbone.features) for name, head in cfg.heads.items()}
+            {name: build(head, self.backbone.features) for name, head in self.cfg.heads.items()}
         )
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from dltools.meters.report import Report
 from dltools.policies.base import PolicyCfg
 from dltools.visualizers.curves import draw_curves, new_figure
 from dltools.writers.base import Writer
+from dltools.writers.disk import publish
 from dltools.writers.journal import read_journal, series
 from dltools.writers.multi import MultiWriterCfg
 from dltools.writers.png import encode_image, render
@@ -26,21 +27,9 @@ Picture = NDArray[np.uint8]
 CONFIG, JOURNAL, REPORT = "config.yaml", "metrics.jsonl", "report.json"
 """What the run was told, what it logged, how it ended."""
 FREE = (
-    "out",
-    "device",
-    "writer",
-    "store.keep_last",
-    "store.keep_best",
-    "store.min_free_gb",
-    "run.save_steps",
-    "run.save_secs",
-    "run.resume",
-    "run.on_error",
-    "loader.workers",
-    "loader.pool",
-    "loader.prefetch",
-    "loader.pin",
-)
+    "out device writer store.keep_last store.keep_best store.min_free_gb run.save_steps run.save_secs run.resume "
+    "run.on_error loader.workers loader.pool loader.prefetch loader.pin"
+).split()
 """What may change when a run goes on: it alters no number of the training."""
 
 
@@ -62,7 +51,7 @@ def begin(cfg: P) -> P:
         if differ := sorted({path for path in _differences(there, to_tree(cfg), "") if not _is_free(path)}):
             raise ConfigError(f"{file} differs in {', '.join(differ)}", hint="give the old values, or a new out=")
     cfg.out.mkdir(parents=True, exist_ok=True)
-    _publish(file, dump(cfg).encode())
+    publish(file, dump(cfg).encode())
     return cfg.replace(
         loader=cfg.loader if cfg.loader.seed is not None else cfg.loader.replace(seed=cfg.seed),
         run=cfg.run if cfg.run.seed is not None else cfg.run.replace(seed=cfg.seed),
@@ -77,14 +66,19 @@ def is_finished(out: Path) -> bool:
 
 
 def finish(cfg: PolicyCfg[Any], writer: Writer[Any], report: Report, pictures: Mapping[str, Picture]) -> None:
-    """Log the pictures, draw the curves of the whole journal, and leave all of it as files, the report last."""
+    """Log the pictures, draw the curves of the whole journal, and leave all of it as files, the report last.
+
+    A run that had come to its end before stays as it is.
+    """
+    if is_finished(cfg.out):
+        return
     for name, pixels in pictures.items():
         writer.image(name, pixels, cfg.run.total_steps)
     writer.flush()
     found = {**pictures, **({"curves": run_curves(cfg.out)} if (cfg.out / JOURNAL).exists() else {})}
     for name, pixels in found.items():
-        _publish(cfg.out / f"{name}.png", encode_image(pixels, "png"))
-    _publish(cfg.out / REPORT, json_text(dict(report)).encode())
+        publish(cfg.out / f"{name}.png", encode_image(pixels, "png"))
+    publish(cfg.out / REPORT, json_text(dict(report)).encode())
 
 
 def run_curves(out: Path) -> Picture:
@@ -115,10 +109,3 @@ def _differences(old: Any, new: Any, path: str) -> Iterator[str]:
             yield from _differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
     elif old != new:
         yield path
-
-
-def _publish(file: Path, data: bytes) -> None:
-    """Whole or not at all."""
-    draft = file.with_name(f".{file.name}.tmp")
-    draft.write_bytes(data)
-    draft.replace(file)

@@ -29,7 +29,7 @@ class CELoss(PixelLoss[CELossCfg]):
     """
 
     def setup(self) -> None:
-        self.smoothing = self.cfg.label_smoothing
+        self.smoothing: float = self.cfg.label_smoothing
 
     def pixel(self, log_p: Tensor) -> Tensor:
         return -log_p

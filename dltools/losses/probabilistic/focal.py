@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
 from dltools.cfgutils.annotations import NonNegative, Unit
 from dltools.errors import ConfigError
 from dltools.losses.dense import DenseLossCfg
-from dltools.losses.pixel import SidedPixelLoss
+from dltools.losses.pixel import Normalizer, SidedPixelLoss
 
 
 class FocalLossCfg(DenseLossCfg["FocalLoss"]):
@@ -18,7 +16,7 @@ class FocalLossCfg(DenseLossCfg["FocalLoss"]):
     """How much easy pixels are played down; 0 is cross entropy."""
     alpha: Unit | None = None
     """Weight of positives, 1 - alpha of negatives, for binary and multilabel tasks; no part of the normaliser."""
-    normalizer: Literal["valid", "positives"] = "valid"
+    normalizer: Normalizer = "valid"
     """What the mean divides by; detectors take the number of positives, at least 1."""
 
     def __post_init__(self) -> None:
@@ -45,7 +43,7 @@ class FocalLoss(SidedPixelLoss[FocalLossCfg]):
     """
 
     def setup(self) -> None:
-        self.normalizer = self.cfg.normalizer
+        self.normalizer: Normalizer = self.cfg.normalizer
 
     def pixel(self, log_p: Tensor, positive: Tensor) -> Tensor:
         gamma = self.cfg.gamma

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 
@@ -30,7 +31,7 @@ class Accuracy(AveragedMetric[AccuracyCfg]):
     Report(accuracy=0.75)
     """
 
-    higher = True
+    higher: ClassVar[bool | None] = True
     is_share = True
 
     def parts(self, c: Counts) -> tuple[Array, Array]:
@@ -51,7 +52,7 @@ class HammingLoss(AveragedMetric[HammingLossCfg]):
     Report(hamming_loss=0.25)
     """
 
-    higher = False
+    higher: ClassVar[bool | None] = False
     is_share = True
 
     def parts(self, c: Counts) -> tuple[Array, Array]:
@@ -72,7 +73,7 @@ class BalancedAccuracy(AveragedMetric[BalancedAccuracyCfg]):
     Report(balanced_accuracy=0.75)
     """
 
-    higher = True
+    higher: ClassVar[bool | None] = True
 
     def parts(self, c: Counts) -> tuple[Array, Array]:
         if self.form.task == "multiclass":
@@ -100,7 +101,7 @@ class ExactMatch(ConfusionMetric[ExactMatchCfg]):
     Report(exact_match=0.5)
     """
 
-    higher = True
+    higher: ClassVar[bool | None] = True
 
     def readings(self, c: Counted) -> Mapping[str, Reading]:
         right, n = c.exact

@@ -88,7 +88,7 @@ class ConfusionMetric(Metric[CfgT]):
     def setup(self) -> None:
         ignore = self.cfg.ignore_index
         labels = () if ignore is None else (ignore,) if isinstance(ignore, int) else ignore
-        self.form = Form(self.cfg.task, self.cfg.num_classes, self.cfg.holds, self.cfg.threshold, labels)
+        self.form: Form = Form(self.cfg.task, self.cfg.num_classes, self.cfg.holds, self.cfg.threshold, labels)
 
     @abstractmethod
     def readings(self, c: Counted) -> Mapping[str, Reading]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 
@@ -32,8 +33,8 @@ class ConfusionMatrix(ConfusionMetric[ConfusionMatrixCfg]):
            [0, 2]])
     """
 
-    higher = True
-    needs_matrix = True
+    higher: ClassVar[bool | None] = True
+    needs_matrix: bool = True
 
     def readings(self, c: Counted) -> Mapping[str, Reading]:
         matrix = np.empty((0, 0)) if c.matrix is None else c.matrix
@@ -61,7 +62,7 @@ class ClassificationReport(ConfusionMetric[ClassificationReportCfg]):
            [0.667, 1.   , 0.8  , 2.   ]])
     """
 
-    higher = True
+    higher: ClassVar[bool | None] = True
 
     def readings(self, c: Counted) -> Mapping[str, Reading]:
         k = c.counts

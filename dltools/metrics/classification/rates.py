@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from dltools.meters.report import Array
 from dltools.metrics.classification.counts import Counts
 from dltools.metrics.classification.scores import AveragedMetric, AveragedMetricCfg
@@ -21,7 +23,7 @@ class Precision(AveragedMetric[PrecisionCfg]):
     Report(precision=0.666667)
     """
 
-    higher = True
+    higher: ClassVar[bool | None] = True
     is_share = True
 
     def parts(self, c: Counts) -> tuple[Array, Array]:
@@ -42,7 +44,7 @@ class Recall(AveragedMetric[RecallCfg]):
     Report(recall=0.5)
     """
 
-    higher = True
+    higher: ClassVar[bool | None] = True
     is_share = True
 
     def parts(self, c: Counts) -> tuple[Array, Array]:
@@ -63,7 +65,7 @@ class Specificity(AveragedMetric[SpecificityCfg]):
     Report(specificity=0.5)
     """
 
-    higher = True
+    higher: ClassVar[bool | None] = True
     is_share = True
 
     def parts(self, c: Counts) -> tuple[Array, Array]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 import numpy as np
 
@@ -42,11 +42,11 @@ class CohenKappa(ConfusionMetric[CohenKappaCfg]):
     Report(cohen_kappa=0.5)
     """
 
-    higher = True
+    higher: ClassVar[bool | None] = True
 
     def setup(self) -> None:
         super().setup()
-        self.needs_matrix = self.cfg.weights is not None
+        self.needs_matrix: bool = self.cfg.weights is not None
 
     def readings(self, c: Counted) -> Mapping[str, Reading]:
         if c.matrix is None or self.cfg.weights is None:
@@ -73,7 +73,7 @@ class MatthewsCorrCoef(ConfusionMetric[MatthewsCorrCoefCfg]):
     Report(matthews_corr_coef=0.57735)
     """
 
-    higher = True
+    higher: ClassVar[bool | None] = True
 
     def readings(self, c: Counted) -> Mapping[str, Reading]:
         return summarize(c, matthews)
@@ -108,4 +108,5 @@ def _moments(c: Counts) -> tuple[Array, Array, Array, Array]:
     return ratio(c.tp, c.total).sum(-1), (pred * target).sum(-1), (pred**2).sum(-1), (target**2).sum(-1)
 
 
-MCC, MCCCfg = MatthewsCorrCoef, MatthewsCorrCoefCfg
+MCC = MatthewsCorrCoef
+MCCCfg = MatthewsCorrCoefCfg

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,7 +29,7 @@ class FBeta(AveragedMetric[FBetaCfg]):
     Report(f_beta=0.909091)
     """
 
-    higher = True
+    higher: ClassVar[bool | None] = True
 
     def parts(self, c: Counts) -> tuple[Array, Array]:
         square = self.cfg.beta**2
@@ -49,7 +50,7 @@ class F1(AveragedMetric[F1Cfg]):
     Report(f1=0.8)
     """
 
-    higher = True
+    higher: ClassVar[bool | None] = True
 
     def parts(self, c: Counts) -> tuple[Array, Array]:
         return 2 * c.tp, c.pred + c.target
@@ -70,7 +71,7 @@ class IoU(AveragedMetric[IoUCfg]):
     (Report(iou=0.583333), {'0': 0.5, '1': 0.6666666666666666})
     """
 
-    higher = True
+    higher: ClassVar[bool | None] = True
 
     def parts(self, c: Counts) -> tuple[Array, Array]:
         return c.tp, c.pred + c.fn
@@ -92,7 +93,7 @@ class GeneralizedDice(ConfusionMetric[GeneralizedDiceCfg]):
     Report(generalized_dice=0.5)
     """
 
-    higher = True
+    higher: ClassVar[bool | None] = True
 
     def readings(self, c: Counted) -> Mapping[str, Reading]:
         each = ratio(2 * c.counts.tp, c.counts.pred + c.counts.target)
@@ -105,5 +106,7 @@ def generalized_dice(c: Counts) -> Array:
     return ratio(2 * (weights * c.tp).sum(-1), (weights * (c.pred + c.target)).sum(-1))
 
 
-Dice, DiceCfg = F1, F1Cfg
-Jaccard, JaccardCfg = IoU, IoUCfg
+Dice = F1
+DiceCfg = F1Cfg
+Jaccard = IoU
+JaccardCfg = IoUCfg

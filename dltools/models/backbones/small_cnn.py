@@ -15,7 +15,7 @@ class SmallCnnCfg(BackboneCfg["SmallCnn"]):
     """Channels of the finest map; each coarser one has twice as many."""
 
 
-class SmallCnn(Backbone):
+class SmallCnn(Backbone[SmallCnnCfg]):
     """Three stages at strides 1, 2 and 4: convolutions, a residual block in the first two, max pooling in between.
 
     Shapes: (N, in_channels, H, W) to maps of width, 2 width and 4 width channels; odd sizes are rounded down.
@@ -25,10 +25,10 @@ class SmallCnn(Backbone):
     [(2, 8, 8, 8), (2, 16, 4, 4), (2, 32, 2, 2)]
     """
 
-    def __init__(self, cfg: SmallCnnCfg) -> None:
-        super().__init__(cfg)
+    def setup(self) -> None:
+        cfg = self.cfg
         fine, middle, coarse = channels = (cfg.width, 2 * cfg.width, 4 * cfg.width)
-        self.features = Features(channels, (1, 2, 4))
+        self.features: Features = Features(channels, (1, 2, 4))
         self.stages: nn.ModuleList = nn.ModuleList(
             [
                 nn.Sequential(ConvNormAct(cfg.in_channels, fine), ResidualBlock(fine)),
