@@ -10,7 +10,7 @@ from torch import Tensor
 from dltools.functional.counts import Over, OverlapCounts, counts_of, hard_counts
 from dltools.functional.probs import Parts, classes_pass, elements_pass, log_of, side, tiny_of
 from dltools.functional.softmax_pass import softmax_pass, sum_of_squares
-from dltools.functional.sums import add_up, per_class, pick
+from dltools.functional.sums import add_up, apart, per_class, pick
 from dltools.functional.targets import Holds, Labels, Task, arrange, read_labels
 
 __all__ = ["OnePass", "OverlapCounts", "hard_counts", "one_pass"]
@@ -54,7 +54,7 @@ class OnePass:
             inter = per_class(p_t * weight, labels.y, prob.shape[1])
         else:
             inter = add_up(weighted * labels.y)
-        return counts_of(labels, weight, inter, add_up(weighted), squares)
+        return counts_of(labels, weight, apart(inter), apart(add_up(weighted)), apart(squares))
 
     @property
     def mean_log_p(self) -> Tensor:
@@ -122,7 +122,7 @@ def one_pass(
     )
     if task != "multiclass":
         parts = elements_pass(pred, labels, holds)
-    elif labels.soft or holds != "logits" or torch.compiler.is_compiling():
+    elif labels.soft or holds != "logits":
         parts = classes_pass(pred, labels, holds)
     else:
         log_p, prob = softmax_pass(pred, labels.y, labels.valid)

@@ -24,7 +24,7 @@ class Parts(NamedTuple):
 
 
 def classes_pass(pred: Tensor, labels: Labels, holds: Holds) -> Parts:
-    """Multiclass by plain operations, which a compiler fuses."""
+    """Multiclass by plain operations: shares as targets, or probabilities."""
     valid = labels.valid.unsqueeze(1)
     x = torch.where(valid, pred, 0).to(labels.dtype)
     log_probs = x.log_softmax(1) if holds == "logits" else x if holds == "log_probs" else log_of(x, tiny_of(pred))
@@ -60,4 +60,5 @@ def log_of(p: Tensor, tiny: float) -> Tensor:
 
 
 def tiny_of(pred: Tensor) -> float:
+    """The least probability whose logarithm is taken."""
     return torch.finfo(pred.dtype).tiny

@@ -17,7 +17,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from dltools.functional.sums import add_up
+from dltools.functional.sums import add_up, one_of, pick
 
 
 class SoftmaxPass(torch.autograd.Function):
@@ -27,8 +27,11 @@ class SoftmaxPass(torch.autograd.Function):
     def forward(ctx: Any, logits: Tensor, index: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         dtype = torch.promote_types(logits.dtype, torch.float32)
         log_probs = logits.log_softmax(1, dtype=dtype)
-        log_p = torch.where(valid, log_probs.gather(1, index.unsqueeze(1)).squeeze(1), 0)
-        p = _erase_(log_probs.exp_(), valid.unsqueeze(1))
+        log_p = torch.where(valid, pick(log_probs, index), 0)
+        if torch.compiler.is_compiling():
+            p = torch.where(valid.unsqueeze(1), log_probs.exp(), 0)
+        else:
+            p = _erase_(log_probs.exp_(), valid.unsqueeze(1))
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(p, index, valid)
         ctx.dtype = logits.dtype
@@ -40,6 +43,11 @@ class SoftmaxPass(torch.autograd.Function):
         d_log_p, d_p = slopes
         p, index, valid = ctx.saved_tensors
         u = torch.zeros_like(index, dtype=p.dtype) if d_log_p is None else torch.where(valid, d_log_p, 0)
+        if torch.compiler.is_compiling():  # in forms that fuse
+            dp = torch.zeros_like(p) if d_p is None else d_p
+            pull = (u + (p * dp).sum(1)).unsqueeze(1)
+            hit = one_of(index, p.shape[1])
+            return (p * (dp - pull) + torch.where(hit, u.unsqueeze(1), 0)).to(ctx.dtype), None, None
         if d_p is None:
             dz = p * -u.unsqueeze(1)
         else:

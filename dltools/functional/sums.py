@@ -18,8 +18,6 @@ def ratio(num: Tensor, den: Tensor) -> Tensor:
 
 def add_up(x: Tensor) -> Tensor:
     """(N, C, *S) -> (N, C) in float64: rows in the dtype of ``x``, by torch's cascade; the sums of rows in float64."""
-    if torch.compiler.is_compiling():
-        return x.double().flatten(2).sum(2) if x.ndim > 2 else x.double()
     rows = x.sum(-1) if x.ndim > 2 else x
     return rows.double().flatten(2).sum(2) if rows.ndim > 2 else rows.double()
 
@@ -43,6 +41,23 @@ def per_class(x: Tensor, index: Tensor, num_classes: int) -> Tensor:
     return rows.double().sum(1)
 
 
+def apart(x: Tensor) -> Tensor:
+    """``x`` itself, over which no compiler fuses.
+
+    Without it the formula of a few sums, or its slope, would be computed again for each pixel.
+    """
+    return _copy(x) if torch.compiler.is_compiling() else x
+
+
+@torch.library.custom_op("dltools::apart", mutates_args=())
+def _copy(x: Tensor) -> Tensor:
+    return x.clone()
+
+
+_copy.register_fake(torch.empty_like)
+_copy.register_autograd(lambda _, slope: _copy(slope))
+
+
 def one_of(index: Tensor, num_classes: int) -> Tensor:
     """Whether a pixel belongs to a class: (N, C, *S), for the compiler to fuse away."""
     classes = torch.arange(num_classes, device=index.device)
@@ -51,4 +66,4 @@ def one_of(index: Tensor, num_classes: int) -> Tensor:
 
 def total(x: Tensor) -> Tensor:
     """Sum of all elements in float64."""
-    return (x if x.ndim < 2 or torch.compiler.is_compiling() else x.sum(-1)).double().sum()
+    return apart((x if x.ndim < 2 else x.sum(-1)).double().sum())
