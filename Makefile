@@ -1,6 +1,7 @@
 .PHONY: demo test check bench docs clean
 PYTHON ?= python3
 export PYTHON
+unexport PYTHONDONTWRITEBYTECODE # without compiled files each of the many processes of the tests compiles torch anew
 READY := .venv/.ready
 
 demo: $(READY)  ## train on real digits; the run folder is runs/digits
