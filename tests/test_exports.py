@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import pkgutil
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,14 @@ def test_every_exported_name_resolves_and_is_listed_in_order(package: str) -> No
     for name in module.__all__:
         assert getattr(module, name) is not None
     assert set(module.__all__) <= set(dir(module))
+
+
+@packages
+def test_no_exported_name_is_that_of_a_module_beside_it(package: str) -> None:
+    """Importing the module would put it in the place of what is exported under its name."""
+    module = importlib.import_module(package)
+    beside = {one.name for one in pkgutil.iter_modules(module.__path__)}
+    assert [name for name in module.__all__ if name in beside and not inspect.ismodule(getattr(module, name))] == []
 
 
 @packages

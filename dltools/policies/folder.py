@@ -14,7 +14,7 @@ from dltools.checkpoints.store import StoreCfg
 from dltools.errors import ConfigError
 from dltools.meters.report import Report
 from dltools.policies.base import PolicyCfg
-from dltools.visualizers.curves import draw_curves, new_figure
+from dltools.visualizers.charts import draw_curves, new_figure
 from dltools.writers.base import Writer
 from dltools.writers.disk import publish
 from dltools.writers.journal import read_journal, series

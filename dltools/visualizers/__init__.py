@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from dltools._lazy import lazy
 
 if TYPE_CHECKING:
-    from dltools.visualizers.curves import curves as curves
-    from dltools.visualizers.curves import lr_curve as lr_curve
+    from dltools.visualizers.charts import curves as curves
+    from dltools.visualizers.charts import lr_curve as lr_curve
     from dltools.visualizers.matrix import confusion_matrix as confusion_matrix
 else:
     __getattr__, __dir__ = lazy(__name__)
