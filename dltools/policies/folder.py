@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -75,27 +75,27 @@ def finish(cfg: PolicyCfg[Any], writer: Writer[Any], report: Report, pictures: M
     for name, pixels in pictures.items():
         writer.image(name, pixels, cfg.run.total_steps)
     writer.flush()
-    found = {**pictures, **({"curves": run_curves(cfg.out)} if (cfg.out / JOURNAL).exists() else {})}
+    found = {**pictures, **({"curves": run_curves(cfg.out, pictures)} if (cfg.out / JOURNAL).exists() else {})}
     for name, pixels in found.items():
         publish(cfg.out / f"{name}.png", encode_image(pixels, "png"))
     publish(cfg.out / REPORT, json_text(dict(report)).encode())
 
 
-def run_curves(out: Path) -> Picture:
-    """The losses and the other validation numbers of a run's journal over its steps, one chart above the other."""
+def run_curves(out: Path, pictured: Iterable[str] = ()) -> Picture:
+    """The losses and the other validation numbers of a run's journal over its steps, one chart above the other.
+
+    ``pictured``: metrics that have a picture of their own.
+    """
     lines = series(read_journal(out / JOURNAL))
     losses = {name: line for name, line in lines.items() if name.endswith("/loss")}
-    scores = {name: line for name, line in lines.items() if name.startswith("val/") and not _is_loss(name)}
+    others = {"val/loss", "val/bad_targets", *(f"val/{name}" for name in pictured)}
+    scores = {name: line for name, line in lines.items() if name.startswith("val/") and name not in others}
     figure = new_figure(7.0, 6.0)
     upper, lower = figure.subplots(2, 1, sharex=True)
     draw_curves(upper, losses, title="loss", logy=True)
     draw_curves(lower, scores, title="validation")
     lower.set_xlabel("step")
     return render(figure)
-
-
-def _is_loss(name: str) -> bool:
-    return name.endswith(("/loss", "/bad_targets"))
 
 
 def _is_free(path: str) -> bool:

@@ -20,6 +20,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from dltools.cfgutils import build, load, override
 from dltools.data import ArrayDataset, digits
 from dltools.errors import ConfigError
+from dltools.policies import folder
 from dltools.policies.classification import PRESETS, ClassificationPolicyCfg
 from dltools.policies.folder import run_curves
 from dltools.policies.presets import configure
@@ -170,10 +171,11 @@ def test_a_step_reads_nothing_from_the_device() -> None:
     assert reads.count == 0
 
 
-def test_the_curves_have_a_chart_of_losses_and_one_of_scores(whole: Path) -> None:
-    picture = run_curves(whole)
-    assert picture.dtype == np.uint8
-    assert picture.shape[2] == 3
+def test_the_curves_have_a_chart_of_losses_and_one_of_scores(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[str, set[str]]] = []
+    monkeypatch.setattr(folder, "draw_curves", lambda axes, lines, title, **how: drawn.append((title, set(lines))))
+    run_curves(whole, ["confusion"])
+    assert drawn == [("loss", {"train/loss", "val/loss"}), ("validation", {"val/acc", "val/f1"})]
 
 
 def test_the_digits_are_learnt(tmp_path: Path) -> None:
