@@ -43,7 +43,7 @@ class Block(NamedTuple):
 
 def blocks(text: str) -> list[Block]:
     found = list(FENCE.finditer(text))
-    after = [*found[1:], None]
+    after = [*found[1:], None][: len(found)]
     made = []
     for one, following in zip(found, after, strict=True):
         adjacent = following and following["kind"] == "text" and not text[one.end() : following.start()].strip()
