@@ -57,14 +57,27 @@ def catalog(kind: str = "*", pattern: str = "*") -> list[Entry]:
 
 
 def show(name: str) -> str:
-    """Everything about one component: what it is, its fields with docs and defaults."""
+    """Everything about one component: what it is, its fields with docs and defaults; of a base class, what to write."""
     from dltools.cfgutils.describe import help_text
 
     tag, entries = name.removesuffix("Cfg"), dict(_entries("*"))
-    if tag not in entries:
-        raise ConfigError(f"no component {name!r}", hint=did_you_mean(tag, entries))
-    entry = entries[tag]
-    return "\n\n".join([f"{entry.kind}: {entry.tag}", _doc(entry.config), help_text(entry.config)])
+    if tag in entries:
+        entry, doc = entries[tag], _doc(entries[tag].config)
+        fields = help_text(entry.config)
+        return "\n\n".join([f"{entry.kind}: {entry.tag}", *([] if fields.startswith(doc) else [doc]), fields])
+    bases = {one.__name__: one for one in _bases()}
+    if name not in bases:
+        raise ConfigError(f"no component {name!r}", hint=did_you_mean(name, [*entries, *bases]))
+    base = bases[name]
+    methods = [f"  {method}{inspect.signature(getattr(base, method))}" for method in sorted(base.__abstractmethods__)]
+    return "\n\n".join([f"{base.__module__}: {name}", inspect.getdoc(base) or "", "\n".join(["To write:", *methods])])
+
+
+def _bases() -> Iterator[type[Any]]:
+    """The exported classes that one derives from: those with abstract methods."""
+    for area in KINDS:
+        package = importlib.import_module(f"dltools.{area}")
+        yield from (one for name in package.__all__ if inspect.isabstract(one := getattr(package, name)))
 
 
 def _entries(kind: str) -> Iterator[tuple[str, Entry]]:

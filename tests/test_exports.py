@@ -7,10 +7,13 @@ import importlib
 import inspect
 import pkgutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import dltools
+from dltools.cfgutils import Config
+from dltools.cfgutils.config import members, product_class
 
 ROOT = Path(dltools.__file__).parent
 FILES = sorted(file for file in ROOT.rglob("__init__.py") if file.read_text(encoding="utf-8"))
@@ -38,6 +41,25 @@ def test_no_exported_name_is_that_of_a_module_beside_it(package: str) -> None:
     module = importlib.import_module(package)
     beside = {one.name for one in pkgutil.iter_modules(module.__path__)}
     assert [name for name in module.__all__ if name in beside and not inspect.ismodule(getattr(module, name))] == []
+
+
+def test_every_component_is_exported_by_its_area() -> None:
+    """With its product or, if that is another library's, alone: what is not exported, no file and no test finds."""
+    for one in pkgutil.walk_packages(dltools.__path__, "dltools."):
+        if not one.name.endswith("__main__"):
+            importlib.import_module(one.name)
+    missing = []
+    for config in members(Config).values():
+        parts = config.__module__.split(".")
+        if parts[0] == "dltools":
+            area = set(importlib.import_module(".".join(parts[:2])).__all__)
+            missing += [name for name in (config.__name__, *_product(config)) if name not in area]
+    assert missing == []
+
+
+def _product(config: type[Config[Any]]) -> list[str]:
+    product = product_class(config)
+    return [product.__name__] if product.__module__ == config.__module__ else []
 
 
 @packages

@@ -56,6 +56,8 @@ def test_show_gives_the_formula_the_fields_and_their_defaults() -> None:
     assert text == said("show", "TverskyLossCfg") == dltools.show("TverskyLoss") + "\n"
     assert text.startswith("losses: TverskyLoss\n\nOne minus the Tversky index, :math:`TP / ")
     assert "  alpha: Unit = 0.5\n      " in text
+    assert said("show", "AdamW").count("Loshchilov") == 1
+    assert "To write:\n  score(self, counts: 'OverlapCounts') -> 'Tensor'" in said("show", "OverlapLoss")
     assert said("show", "Jaccard").startswith("metrics: IoU\n"), "an alias shows what it names"
 
 

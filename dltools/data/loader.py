@@ -33,7 +33,7 @@ class LoaderCfg(Config["Loader"]):
     """The order of the samples."""
     last: Literal["pad", "drop", "ragged"] = "pad"
     """End of an epoch: even the ranks out with its first samples; drop what fills no batch on every rank; let ranks
-    differ by a sample."""
+    differ by a sample, which is the one for evaluation: each sample counts once."""
     seed: int | None = None
     """Order and augmentations derive from it; None: 0, or the seed of the policy around it."""
     workers: NonNegativeInt = 0

@@ -41,6 +41,8 @@ class MetricCfg(Config[T_co]):
 class Metric(Component[CfgT], Counting, ABC):
     """A number made of states: ``layout`` declares them, ``count`` adds a batch on the device, ``value`` reads them.
 
+    It counts until ``reset``, or ``collect(..., reset=True)``, which starts the next evaluation from nothing.
+
     >>> import torch
     >>> from dltools.states import Sum
     >>> class BiasCfg(MetricCfg["Bias"]):
@@ -82,7 +84,10 @@ class Metric(Component[CfgT], Counting, ABC):
 
     @abstractmethod
     def value(self, s: States) -> float | Reading | Mapping[str, float | Reading]:
-        """What merged states on the host say; several values by name, the empty name for the metric's own."""
+        """What merged states on the host say; several values by name, the empty name for the metric's own.
+
+        torch divides integer sums in float32: ``s["hits"].double() / s["n"]`` keeps all digits.
+        """
 
     def check(self, *batch: Any, **named: Any) -> None:
         """Refuse, by metadata alone, what ``count`` cannot take; called with the same inputs before anybody counts."""

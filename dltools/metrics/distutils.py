@@ -68,11 +68,16 @@ def with_valid(loader: Batches[T_co]) -> Iterable[tuple[T_co, Tensor]]:
     [1, 3] [True, True]
     [0] [False]
     """
-    if loader.batch_size is None:
-        raise ConfigError("the loader has no batch_size", expected="a loader that makes its own batches")
+    size: int | None = getattr(loader, "batch_size", None)
+    if size is None:
+        raise ConfigError(
+            "the loader has no batch_size",
+            expected="a DataLoader of torch that makes its own batches",
+            hint="a Loader with last='ragged' pads nothing and needs no mask",
+        )
     mask = _mask(loader.sampler)
     for i, batch in enumerate(loader):
-        yield batch, mask[i * loader.batch_size : (i + 1) * loader.batch_size]
+        yield batch, mask[i * size : (i + 1) * size]
 
 
 def _mask(sampler: Any) -> Tensor:

@@ -8,5 +8,7 @@ if TYPE_CHECKING:
     from dltools.policies.base import PolicyCfg as PolicyCfg
     from dltools.policies.classification import ClassificationPolicy as ClassificationPolicy
     from dltools.policies.classification import ClassificationPolicyCfg as ClassificationPolicyCfg
+    from dltools.policies.folder import begin as begin
+    from dltools.policies.folder import finish as finish
 else:
     __getattr__, __dir__ = lazy(__name__)

@@ -1,7 +1,6 @@
-"""Image classification: train a network on images and labels, follow it on a test set, leave curves and a matrix.
+"""Image classification: a network trained on images and labels, followed on a test set; curves and a matrix are left.
 
-``dltools run classification`` trains on scikit-learn's digits; ``ClassificationPolicy(...).run((train, test))`` on data
-of one's own.
+``dltools run classification``: scikit-learn's digits; ``ClassificationPolicy(...).run((train, test))``: one's own data.
 """
 
 from __future__ import annotations
@@ -42,7 +41,9 @@ class ClassificationPolicyCfg(PolicyCfg["ClassificationPolicy"]):
         }
     )
     optim: OptimCfg[Any] = AdamWCfg(lr=4e-3)
-    step: StepHandlerCfg = StepHandlerCfg(average=EmaCfg(decay=0.99), schedule=SchedulerCfg(lr=OneCycleScheduleCfg()))
+    step: StepHandlerCfg = StepHandlerCfg(
+        average=EmaCfg(decay=0.99, warmup="ramp"), schedule=SchedulerCfg(lr=OneCycleScheduleCfg())
+    )
     loader: LoaderCfg = LoaderCfg(batch_size=64, last="drop")
     aug: PresetCfg = PresetCfg(
         size=(8, 8), strength="none", normalize=None, geometry=GeometryCfg(rotate=10.0, scale=0.125, translate=0.0875)
@@ -57,15 +58,14 @@ class ClassificationPolicyCfg(PolicyCfg["ClassificationPolicy"]):
 class ClassificationPolicy(Component[ClassificationPolicyCfg]):
     """Trains a network on (image, label) samples; evaluates its running average if the step handler keeps one.
 
-    Samples are mappings with ``image`` (H, W, C) and ``label`` (int); the network's head is called ``label``. The
-    report of ``run`` is that of the last weights on the test set; 99 % on the digits, whose second half is the test.
+    Samples are mappings with ``image`` (H, W, C) and ``label`` (int); the network's head is called ``label``. ``run``
+    gives the report of the last weights on the test set: accuracy 99 % on the second half of the digits.
     """
 
     def run(self, data: tuple[Source, Source] | None = None) -> Report:
         """Train, or go on where an earlier process stopped; ``data``: a training and a test set of one's own."""
-        cfg = begin(self.cfg)
+        cfg, aug = begin(self.cfg), build(self.cfg.aug)
         train_set, test_set = data or (digits("train"), digits("test"))
-        aug = build(cfg.aug)
         train = build(cfg.loader, train_set, aug)
         test = build(cfg.loader.replace(sampler=SequentialSamplerCfg(), last="ragged"), test_set, aug.deterministic)
         with seeded(key(cfg.seed, "weights")):

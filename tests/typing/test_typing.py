@@ -26,7 +26,9 @@ def mypy_lines() -> set[int]:
 
 
 def pyright_lines() -> set[int]:
-    found = json.loads(run("pyright", "--pythonpath", sys.executable, "--outputjson", str(PLANTED)))["generalDiagnostics"]
+    found = json.loads(run("pyright", "--pythonpath", sys.executable, "--outputjson", str(PLANTED)))[
+        "generalDiagnostics"
+    ]
     return {one["range"]["start"]["line"] + 1 for one in found if one["severity"] == "error"}
 
 
