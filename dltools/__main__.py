@@ -28,7 +28,11 @@ def run(name: Annotated[str, typer.Argument(help="A policy or one of its presets
     from dltools.policies.presets import configure
 
     cfg = configure(name, words or [])
-    report = cfg.build().run()
+    try:
+        report = cfg.build().run()
+    except (KeyboardInterrupt, SystemExit):
+        typer.echo(f"stopped: the same command goes on from what {cfg.out} holds", err=True)
+        raise
     typer.echo(f"{cfg.out}: " + ", ".join(f"{key} {value:.4f}" for key, value in report.items()))
 
 

@@ -108,6 +108,7 @@ def test_killed_and_started_again_it_ends_with_the_same_weights(
         process.send_signal(stop)
         output = process.communicate(timeout=60)[0]
     assert process.returncode == status, output
+    assert (b"stopped: the same command goes on" in output) == (stop is signal.SIGTERM)
     assert not (tmp_path / "report.json").exists()
     build(small(tmp_path)).run()
     assert weights(tmp_path) == weights(whole)
