@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 hypothesis.settings.register_profile("dltools", derandomize=True, deadline=None, database=None, max_examples=50)
 hypothesis.settings.load_profile("dltools")
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
 
 
 class NetworkDenied(RuntimeError):
