@@ -94,8 +94,8 @@ class Combine(Loss[CombineCfg]):
             found[name] = parts.pop("loss")
             found[f"{name}.weight"] = self._weight(name, found[name])
             found |= {f"{name}/{key}": x for key, x in parts.items()}
-        loss = torch.stack([found[name] * found[f"{name}.weight"] for name in self.terms]).sum()
-        return {"loss": loss, **found}
+        terms, weights = ([found[f"{name}{end}"] for name in self.cfg.terms] for end in ("", ".weight"))
+        return {"loss": torch.dot(torch.stack(terms), torch.stack(weights)), **found}
 
     def losses(
         self, pred: Any, target: Any, *, mask: MaybeTensor = None, weight_map: MaybeTensor = None
@@ -113,10 +113,11 @@ class Combine(Loss[CombineCfg]):
                 term.step(step)
 
     def _outcomes(self, sums: Sums) -> dict[str, dict[str, Tensor]]:
-        def own(name: str) -> Sums:
-            return {key.removeprefix(f"{name}/"): x for key, x in sums.items() if key.startswith(f"{name}/")}
-
-        return {name: self.term(name).outcome(own(name)) for name in self.terms}
+        own: dict[str, Sums] = {name: {} for name in self.cfg.terms}
+        for path, x in sums.items():
+            name, _, key = path.partition("/")
+            own[name][key] = x
+        return {name: self.term(name).outcome(its) for name, its in own.items()}
 
     def _weight(self, name: str, like: Tensor) -> Tensor:
         if name in self.schedules:

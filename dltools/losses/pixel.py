@@ -34,7 +34,7 @@ class AnyPixelLoss(DenseLoss[DenseCfgT]):
         loss, weight = self._weighted(passed)
         if self.cfg.reduction == "none":
             return {"loss": loss.squeeze(1) if self.cfg.task == "binary" else loss}
-        return {"loss": total(loss), "weight": passed.labels.num_valid.double() if weight is None else total(weight)}
+        return {"loss": total(loss), "weight": passed.labels.num_valid if weight is None else total(weight)}
 
     def value(self, sums: Sums) -> Tensor:
         if self.cfg.reduction != "mean":
@@ -55,8 +55,8 @@ class AnyPixelLoss(DenseLoss[DenseCfgT]):
 
     def _of_pixels(self, passed: OnePass) -> tuple[Tensor, Tensor | None]:
         """Loss of each pixel, times its class weight, and that weight."""
-        y, classes, true = passed.labels.y, self.weights_like(passed.log_p), passed.labels.valid.new_ones(())
-        loss, share = self.side(passed.log_p, true), None
+        y, classes, true = passed.labels.y, self.weights_like(passed.log_p), passed.labels.valid
+        loss, share = self.side(passed.log_p, true.unsqueeze(1) if passed.labels.soft else true), None
         if passed.labels.soft:
             parts = y if classes is None else y * _along_channels(classes, y)
             loss, share = (parts * loss).sum(1), None if classes is None else parts.sum(1)
@@ -69,7 +69,7 @@ class AnyPixelLoss(DenseLoss[DenseCfgT]):
 
     def _of_elements(self, passed: OnePass) -> tuple[Tensor, Tensor | None]:
         """The same for pixels of channels, each of which is there or not."""
-        y, classes, true = passed.labels.y, self.weights_like(passed.log_p), passed.labels.valid.new_ones(())
+        y, classes, true = passed.labels.y, self.weights_like(passed.log_p), passed.labels.valid
         if passed.log_q is None:
             loss = self.side(passed.log_p, y)
         else:
