@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dltools.functional.overlap import OnePass
 from dltools.functional.sums import ratio, total
+from dltools.functional.targets import Labels
 from dltools.losses.dense import DenseCfgT, DenseLoss
 from dltools.losses.distutils import Sums
 from dltools.losses.view import View
@@ -31,7 +32,8 @@ class AnyPixelLoss(DenseLoss[DenseCfgT]):
 
     def sums(self, view: View) -> Sums:
         passed = self.look(view)
-        loss, weight = self._weighted(passed)
+        loss, share = self._of_pixels(passed) if passed.labels.of_pixels else self._of_elements(passed)
+        loss, weight = self._weighted(passed.labels, loss, share)
         if self.cfg.reduction == "none":
             return {"loss": loss.squeeze(1) if self.cfg.task == "binary" else loss}
         return {"loss": total(loss), "weight": passed.labels.num_valid if weight is None else total(weight)}
@@ -41,10 +43,8 @@ class AnyPixelLoss(DenseLoss[DenseCfgT]):
             return sums["loss"]
         return ratio(sums["loss"], sums["weight"] if self.normalizer == "valid" else sums["weight"].clamp_min(1))
 
-    def _weighted(self, passed: OnePass) -> tuple[Tensor, Tensor | None]:
+    def _weighted(self, labels: Labels, loss: Tensor, share: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Loss of each element times its weight, and that weight, unless it is 1; 0 where it is excluded."""
-        labels = passed.labels
-        loss, share = self._of_pixels(passed) if labels.of_pixels else self._of_elements(passed)
         loss = torch.where(labels.valid, loss, 0)
         loss = loss if labels.weights is None else loss * labels.weights
         if self.normalizer == "positives":
