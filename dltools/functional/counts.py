@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -49,7 +50,15 @@ class OverlapCounts(NamedTuple):
 
     def over(self, over: Over) -> OverlapCounts:
         """Counts per sample as they are, or added up over the batch."""
-        return self if over == "sample" else OverlapCounts(*(x.sum(0) for x in self))
+        return self if over == "sample" else self.each(lambda x: x.sum(0))
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> OverlapCounts:
+        """All sums changed alike; a hard target is its own square, and stays one tensor."""
+        target = change(self.target)
+        target_sq = target if self.target_sq is self.target else change(self.target_sq)
+        return OverlapCounts(
+            change(self.inter), change(self.pred), target, change(self.pred_sq), target_sq, change(self.total)
+        )
 
 
 def hard_counts(
@@ -103,11 +112,13 @@ def _refuse_indices(pred: Tensor, target: Tensor) -> None:
 def counts_of(labels: Labels, weight: Tensor, inter: Tensor, pred: Tensor, pred_sq: Tensor) -> OverlapCounts:
     """The sums that need the prediction, (N, C), and those of the target alone, each element with its ``weight``."""
     y = labels.y
-    across = weight.unsqueeze(1) if labels.of_pixels else weight
-    if y.dtype == torch.int64:
+    if y.dtype == torch.int64:  # each element has one class
         target = target_sq = per_class(weight, y, inter.shape[1])
+        total = target.sum(1, keepdim=True)
     else:
+        across = weight.unsqueeze(1) if labels.of_pixels else weight
         target = target_sq = add_up(across * y)
         if labels.soft:
             target_sq = add_up(across * y * y)
-    return OverlapCounts(inter, pred, target, pred_sq, target_sq, add_up(across).expand_as(inter))
+        total = add_up(across)
+    return OverlapCounts(inter, pred, target, pred_sq, target_sq, total.expand_as(inter))

@@ -46,9 +46,11 @@ class OnePass:
 
     def _per_sample(self) -> OverlapCounts:
         labels, prob, weight = self.labels, self.prob, self.labels.weight
-        across = weight.unsqueeze(1) if labels.of_pixels else weight
-        weighted = prob if labels.weights is None else prob * across
-        squares = sum_of_squares(prob) if labels.weights is None else add_up(weighted * prob)
+        if labels.weights is None:
+            weighted, squares = prob, sum_of_squares(prob)
+        else:
+            weighted = prob * (weight.unsqueeze(1) if labels.of_pixels else weight)
+            squares = add_up(weighted * prob)
         if labels.y.dtype == torch.int64:
             p_t = pick(prob, labels.y) if self.holds == "probs" else self.log_p.exp()
             inter = per_class(p_t * weight, labels.y, prob.shape[1])

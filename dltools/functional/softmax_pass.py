@@ -62,9 +62,9 @@ class SumOfSquares(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
-        if x.ndim == 2:
-            return x.double().square()
-        return add_up(torch.linalg.vector_norm(x, dim=-1).double().square().unsqueeze(-1))
+        rows = x if x.ndim == 2 else torch.linalg.vector_norm(x, dim=-1)
+        squares = rows.double().square()
+        return squares.flatten(2).sum(2) if squares.ndim > 2 else squares
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ def ratio(num: Tensor, den: Tensor) -> Tensor:
 def add_up(x: Tensor) -> Tensor:
     """(N, C, *S) -> (N, C) in float64: rows in the dtype of ``x``, by torch's cascade; the sums of rows in float64."""
     rows = x.sum(-1) if x.ndim > 2 else x
-    return rows.double().flatten(2).sum(2) if rows.ndim > 2 else rows.double()
+    return rows.flatten(2).sum(2, dtype=torch.float64) if rows.ndim > 2 else rows.double()
 
 
 def pick(x: Tensor, index: Tensor) -> Tensor:
@@ -38,7 +38,7 @@ def per_class(x: Tensor, index: Tensor, num_classes: int) -> Tensor:
         index = index.unsqueeze(-1).flatten(1).unsqueeze(1)
     x, index = x.flatten(1, -2), index.flatten(1, -2)
     rows = x.new_zeros((*x.shape[:2], num_classes)).scatter_add(2, index, x)
-    return rows.double().sum(1)
+    return rows.sum(1, dtype=torch.float64)
 
 
 def apart(x: Tensor) -> Tensor:
@@ -66,4 +66,4 @@ def one_of(index: Tensor, num_classes: int) -> Tensor:
 
 def total(x: Tensor) -> Tensor:
     """Sum of all elements in float64."""
-    return apart((x if x.ndim < 2 else x.sum(-1)).double().sum())
+    return apart((x if x.ndim < 2 else x.sum(-1)).sum(dtype=torch.float64))

@@ -27,7 +27,7 @@ class Labels(NamedTuple):
     valid: Tensor
     """Whether an element counts."""
     num_valid: Tensor
-    """How many do."""
+    """How many do, in float64."""
     bad: Tensor
     """Number of elements left out because their label is out of range."""
     weights: Tensor | None
@@ -91,8 +91,8 @@ def read_labels(
         weight_map = _spread(weight_map, legal.shape, of_pixels, "weight_map").detach().to(dtype)
         wanted = _both(wanted, weight_map != 0)
     valid = _both(wanted, legal)
-    num_valid = valid.count_nonzero()
-    bad = (valid.numel() if wanted is None else wanted.count_nonzero()) - num_valid
+    num_valid = valid.count_nonzero().double()
+    bad = torch.rsub(num_valid, valid.numel() if wanted is None else wanted.count_nonzero())
     weights = None if weight_map is None else torch.where(valid, weight_map, 0)
     if soft:
         y = torch.where(valid.unsqueeze(1) if of_pixels else valid, y, 0).to(dtype)

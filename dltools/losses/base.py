@@ -82,14 +82,13 @@ class Loss(Component[CfgT], nn.Module, ABC):
         what does not fit.
         """
         view = View(pred, target, mask, weight_map)
-        outcome = self.outcome(self.merged(view))
+        outcome = self.outcome(self.merged(self.sums(view), view))
         self._parts = {name: value.detach() for name, value in outcome.items()}
         self.meters.take(self._parts, *view.seen())
         return outcome["loss"].to(view.dtype)
 
-    def merged(self, view: View) -> Sums:
-        """The sums over all ranks."""
-        sums = self.sums(view)
+    def merged(self, sums: Sums, view: View) -> Sums:
+        """The sums that were read off a view, over all ranks."""
         view.refuse_strays()
         return sync_sums(sums, self.cfg.sync)
 

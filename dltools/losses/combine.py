@@ -89,21 +89,26 @@ class Combine(Loss[CombineCfg]):
 
     def outcome(self, sums: Sums) -> dict[str, Tensor]:
         """The weighted sum, the terms, their weights."""
+        own: dict[str, Sums] = {name: {} for name in self.cfg.terms}
+        for path, x in sums.items():
+            name, _, key = path.partition("/")
+            own[name][key] = x
         found: dict[str, Tensor] = {}
-        for name, parts in self._outcomes(sums).items():
+        for name, its in own.items():
+            parts = self.term(name).outcome(its)
             found[name] = parts.pop("loss")
             found[f"{name}.weight"] = self._weight(name, found[name])
             found |= {f"{name}/{key}": x for key, x in parts.items()}
-        loss = torch.stack([found[name] * found[f"{name}.weight"] for name in self.terms]).sum()
-        return {"loss": loss, **found}
+        terms, weights = ([found[f"{name}{end}"] for name in self.cfg.terms] for end in ("", ".weight"))
+        return {"loss": torch.dot(torch.stack(terms), torch.stack(weights)), **found}
 
     def losses(
         self, pred: Any, target: Any, *, mask: MaybeTensor = None, weight_map: MaybeTensor = None
     ) -> dict[str, Tensor]:
         """The terms, unweighted and attached to the graph; logs nothing."""
         view = View(pred, target, mask, weight_map)
-        outcomes = self._outcomes(self.merged(view))
-        return {name: parts["loss"].to(view.dtype) for name, parts in outcomes.items()}
+        outcome = self.outcome(self.merged(self.sums(view), view))
+        return {name: outcome[name].to(view.dtype) for name in self.cfg.terms}
 
     def step(self, step: int | None = None) -> None:
         """Let the schedules, of nested terms too, go on by one step, or to the given one; they begin at 0."""
@@ -111,12 +116,6 @@ class Combine(Loss[CombineCfg]):
         for term in self.terms.values():
             if isinstance(term, Combine):
                 term.step(step)
-
-    def _outcomes(self, sums: Sums) -> dict[str, dict[str, Tensor]]:
-        def own(name: str) -> Sums:
-            return {key.removeprefix(f"{name}/"): x for key, x in sums.items() if key.startswith(f"{name}/")}
-
-        return {name: self.term(name).outcome(own(name)) for name in self.terms}
 
     def _weight(self, name: str, like: Tensor) -> Tensor:
         if name in self.schedules:

@@ -59,31 +59,38 @@ class OverlapLoss(DenseLoss[OverlapCfgT]):
         counts = passed.overlap(self.cfg.over)
         if self.cfg.over == "batch":
             return counts._asdict()
-        loss, share = self._weighted(counts)
+        absent = counts.target == 0
+        loss, share = self._weighted(counts, absent, self.score(_present(counts, absent)))
         return {"loss": loss} if self.cfg.reduction == "none" else {"loss": loss.sum(), "weight": share.sum()}
 
     def value(self, sums: Sums) -> Tensor:
         if self.cfg.over == "batch":
-            loss, share = self._weighted(OverlapCounts(**sums))
+            counts = OverlapCounts(**sums)
+            absent = counts.target == 0
+            loss, share = self._weighted(counts, absent, self.score(_present(counts, absent)))
             if self.cfg.reduction == "none":
                 return loss
             sums = {"loss": loss.sum(), "weight": share.sum()}
         return ratio(sums["loss"], sums["weight"]) if self.cfg.reduction == "mean" else sums["loss"]
 
-    def _weighted(self, counts: OverlapCounts) -> tuple[Tensor, Tensor]:
+    def _weighted(self, counts: OverlapCounts, absent: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
         """Loss of each class times its weight in the mean, and that weight."""
-        absent = counts.target == 0
-        # where a class is absent the index may be 0/0: it sees harmless counts there, and its gradient stays finite
-        present = OverlapCounts(*(x.masked_fill(absent, 1 + (x is counts.total)) for x in counts))
-        loss = 1 - self.score(present)
+        loss = 1 - score
         if self.cfg.empty == "score":
             loss = torch.where(absent, ratio(counts.pred, counts.total), loss)
         elif self.cfg.empty == "zero":
             loss = loss.masked_fill(absent, 0)
-        share = (counts.target != 0 if self.cfg.empty == "skip" else counts.total != 0).to(loss)
-        if (weights := self.weights_like(loss)) is not None:
-            share = share * weights
+        left_out = absent if self.cfg.empty == "skip" else counts.total == 0
+        weights = self.weights_like(loss)
         if self.cfg.classes is not None:
-            chosen = [c in self.cfg.classes for c in range(loss.shape[-1])]
-            share = torch.where(torch.tensor(chosen, device=loss.device), share, 0)
+            chosen = torch.tensor([c in self.cfg.classes for c in range(loss.shape[-1])], device=loss.device)
+            weights = chosen.to(loss.dtype) if weights is None else torch.where(chosen, weights, 0)
+        if weights is None:
+            return loss.masked_fill(left_out, 0), left_out.logical_not().to(loss.dtype)
+        share = torch.where(left_out, 0, weights)
         return loss.masked_fill(share == 0, 0) * share, share
+
+
+def _present(counts: OverlapCounts, absent: Tensor) -> OverlapCounts:
+    """Where a class is absent the index may be 0/0: it sees harmless counts there, and its gradient stays finite."""
+    return counts.each(lambda x: x.masked_fill(absent, 1 + (x is counts.total)))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dltools.functional.overlap import OnePass
 from dltools.functional.sums import ratio, total
+from dltools.functional.targets import Labels
 from dltools.losses.dense import DenseCfgT, DenseLoss
 from dltools.losses.distutils import Sums
 from dltools.losses.view import View
@@ -31,20 +32,19 @@ class AnyPixelLoss(DenseLoss[DenseCfgT]):
 
     def sums(self, view: View) -> Sums:
         passed = self.look(view)
-        loss, weight = self._weighted(passed)
+        loss, share = self._of_pixels(passed) if passed.labels.of_pixels else self._of_elements(passed)
+        loss, weight = self._weighted(passed.labels, loss, share)
         if self.cfg.reduction == "none":
             return {"loss": loss.squeeze(1) if self.cfg.task == "binary" else loss}
-        return {"loss": total(loss), "weight": passed.labels.num_valid.double() if weight is None else total(weight)}
+        return {"loss": total(loss), "weight": passed.labels.num_valid if weight is None else total(weight)}
 
     def value(self, sums: Sums) -> Tensor:
         if self.cfg.reduction != "mean":
             return sums["loss"]
         return ratio(sums["loss"], sums["weight"] if self.normalizer == "valid" else sums["weight"].clamp_min(1))
 
-    def _weighted(self, passed: OnePass) -> tuple[Tensor, Tensor | None]:
+    def _weighted(self, labels: Labels, loss: Tensor, share: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Loss of each element times its weight, and that weight, unless it is 1; 0 where it is excluded."""
-        labels = passed.labels
-        loss, share = self._of_pixels(passed) if labels.of_pixels else self._of_elements(passed)
         loss = torch.where(labels.valid, loss, 0)
         loss = loss if labels.weights is None else loss * labels.weights
         if self.normalizer == "positives":
@@ -55,8 +55,8 @@ class AnyPixelLoss(DenseLoss[DenseCfgT]):
 
     def _of_pixels(self, passed: OnePass) -> tuple[Tensor, Tensor | None]:
         """Loss of each pixel, times its class weight, and that weight."""
-        y, classes, true = passed.labels.y, self.weights_like(passed.log_p), passed.labels.valid.new_ones(())
-        loss, share = self.side(passed.log_p, true), None
+        y, classes, true = passed.labels.y, self.weights_like(passed.log_p), passed.labels.valid
+        loss, share = self.side(passed.log_p, true.unsqueeze(1) if passed.labels.soft else true), None
         if passed.labels.soft:
             parts = y if classes is None else y * _along_channels(classes, y)
             loss, share = (parts * loss).sum(1), None if classes is None else parts.sum(1)
@@ -69,7 +69,7 @@ class AnyPixelLoss(DenseLoss[DenseCfgT]):
 
     def _of_elements(self, passed: OnePass) -> tuple[Tensor, Tensor | None]:
         """The same for pixels of channels, each of which is there or not."""
-        y, classes, true = passed.labels.y, self.weights_like(passed.log_p), passed.labels.valid.new_ones(())
+        y, classes, true = passed.labels.y, self.weights_like(passed.log_p), passed.labels.valid
         if passed.log_q is None:
             loss = self.side(passed.log_p, y)
         else:

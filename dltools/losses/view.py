@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Any, Protocol
 
 import torch
@@ -92,9 +93,9 @@ class View:
         samples: list[Tensor] = []
         bad: dict[str, list[Tensor]] = {}
         for target, passed in self._all():
-            samples.append((passed.labels.num_valid > 0).double() * len(passed.pred))
+            samples.append(passed.labels.num_valid.clamp_max(1) * len(passed.pred))
             bad.setdefault(target, []).append(passed.labels.bad)
-        return _most(samples), torch.stack([_most(found) for found in bad.values()]).sum().double()
+        return _most(samples), reduce(torch.add, map(_most, bad.values()))
 
     def _all(self, path: str = "") -> list[tuple[str, OnePass]]:
         """The passes that were made, with the path to their target."""

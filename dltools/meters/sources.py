@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from dltools.dist import Group, flat_reduce
+from dltools.dist import Group, flat_reduce, world
 from dltools.errors import ConfigError
 from dltools.meters.report import Reading, Report
 from dltools.states import States
@@ -51,7 +51,7 @@ def collect(
     unique = {id(source.states): source.states for _, source in sources}
     parts = [(kind, states.stored(name)) for states in unique.values() for name, kind in states.layout.items()]
     local = _to_host([tensor for _, tensor in parts])
-    if sync:
+    if sync and world(group) > 1:
         schema = "\n".join(f"{path}: {_kind(source)} {source.states.layout}" for path, source in sources)
         kinds = [kind for kind, _ in parts]
         local = flat_reduce(list(zip(kinds, local, strict=True)), group=group, schema=schema, timeout=timeout)
@@ -75,12 +75,17 @@ def _sources(tree: Any, path: str) -> Iterator[tuple[str, Source]]:
     if isinstance(tree, Mapping):
         for name in sorted(tree):
             yield from _sources(tree[name], _join(path, name))
-    elif isinstance(tree, Source):
+    elif _is_source(tree):
         yield path, tree
     else:
         raise ConfigError(
             f"{path or 'the tree'} is a {type(tree).__name__}", expected="a loss, metric, meter or a mapping"
         )
+
+
+def _is_source(x: Any) -> TypeGuard[Source]:
+    """What ``isinstance`` says of a protocol too, which looks for its names anew at every call."""
+    return hasattr(x, "states") and hasattr(x, "read")
 
 
 def _kind(source: Source) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from torch import Tensor
 
 from dltools.functional.counts import OverlapCounts
-from dltools.functional.sums import ratio
 from dltools.losses.overlap import OverlapLoss, OverlapLossCfg
 
 
@@ -27,7 +26,7 @@ class DiceLoss(OverlapLoss[DiceLossCfg]):
     """
 
     def score(self, counts: OverlapCounts) -> Tensor:
-        return ratio(2 * counts.inter, counts.pred + counts.target)
+        return 2 * counts.inter / (counts.pred + counts.target)
 
 
 F1Loss = SoftDICE = SoftDiceLoss = DiceLoss
