@@ -8,9 +8,8 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, ForwardRef, Generic, ParamSpec, Protocol, TypeVar, cast, get_args, get_origin
 
-from dltools.cfgutils.frozen import dotted
-from dltools.cfgutils.problems import refuse
-from dltools.cfgutils.record import Record, scope, walk_spaces
+from dltools.cfgutils.record import Record, scope
+from dltools.cfgutils.search import space
 from dltools.errors import ConfigError, did_you_mean
 
 T = TypeVar("T")
@@ -62,10 +61,8 @@ class Config(Record, Generic[T_co]):
         """The class to build, looked up beside the config when first needed."""
         cls = type(self)
         if self.is_open:
-            paths = ", ".join(dotted(path) for path, _ in walk_spaces(self))
-            raise ConfigError(
-                f"{cls.__name__} has search spaces: {paths}", hint="sample(cfg, seed) or resolve(cfg, values)"
-            )
+            given = f"{cls.__name__} has search spaces: {', '.join(space(self))}"
+            raise ConfigError(given, hint="sample(cfg, seed) or resolve(cfg, values)")
         if cls._target is None:
             raise ConfigError(f"{cls.__name__} is a family and builds nothing", expected=_one_of(cls))
         return cast(Callable[..., T_co], product_class(cls))
@@ -81,7 +78,7 @@ class Config(Record, Generic[T_co]):
         fields = {name: value for name, value in given.items() if name != "type"}
         if "type" not in given:
             if not cls.tag:
-                raise refuse(f"type is missing; expected {_one_of(cls)}", missing=True)
+                raise ConfigError(f"type is missing; expected {_one_of(cls)}")
             return cls, fields
         return member(cls, given["type"]), fields
 
@@ -115,7 +112,7 @@ def members(family: type[Config[Any]]) -> dict[str, type[Config[Any]]]:
 def member(family: type[Config[Any]], tag: Any) -> type[Config[Any]]:
     """The config of a family that a tag names; if it is not known yet, the family's home package is asked for it."""
     if not isinstance(tag, str):
-        raise refuse(f"type is {tag!r}; expected {_one_of(family)}")
+        raise ConfigError(f"type is {tag!r}; expected {_one_of(family)}")
     if (known := members(family).get(tag)) is not None:
         return known
     for home in _homes(family):
@@ -124,7 +121,7 @@ def member(family: type[Config[Any]], tag: Any) -> type[Config[Any]]:
             return found
     elsewhere = members(Config).get(tag)
     belongs = f" ({tag} belongs to {_root(elsewhere).__name__})" if elsewhere else ""
-    raise refuse(f"type is {tag!r}{belongs}, no {family.__name__}; {did_you_mean(tag, tags(family))}")
+    raise ConfigError(f"type is {tag!r}{belongs}, no {family.__name__}; {did_you_mean(tag, tags(family))}")
 
 
 def tags(family: type[Config[Any]]) -> list[str]:

@@ -12,14 +12,12 @@ from pathlib import Path, PurePath
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import ValidationError
-from pydantic_core import PydanticCustomError
 
 from dltools.cfgutils import reader
 from dltools.cfgutils.config import Config
 from dltools.cfgutils.frozen import Path as Place
-from dltools.cfgutils.problems import ConfigProblems, Problem, problems_of
-from dltools.cfgutils.record import Record, decode, values
+from dltools.cfgutils.problems import ConfigProblems, Problem
+from dltools.cfgutils.record import Record, values
 from dltools.cfgutils.spaces import Space
 from dltools.errors import ConfigError
 
@@ -100,11 +98,10 @@ def json_text(tree: Any) -> str:
 
 def _construct(cls: type[C], tree: Any, where: Mapping[Place, str], name: str) -> C:
     try:
-        made: C = decode(cls, tree)
-    except ValidationError as error:
-        raise ConfigProblems(name, problems_of(error), where) from None
-    except PydanticCustomError as error:
-        raise ConfigProblems(name, [Problem((), error.message())], where) from None
+        made: C = cls._decode(tree)
+    except ConfigError as error:
+        problems = error.problems if isinstance(error, ConfigProblems) else [Problem((), str(error))]
+        raise ConfigProblems(name, problems, where) from None
     return made
 
 
