@@ -6,7 +6,7 @@ import contextlib
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, ForwardRef, Generic, ParamSpec, Protocol, TypeVar, cast, get_args, get_origin
+from typing import Any, ClassVar, ForwardRef, Generic, ParamSpec, Protocol, TypeVar, cast, get_args
 
 from dltools.cfgutils.record import Record, scope
 from dltools.cfgutils.search import space
@@ -42,15 +42,11 @@ class Config(Record, Generic[T_co]):
     _target: ClassVar[Any] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        named = [
-            arg
-            for base in vars(cls).get("__orig_bases__", ())
-            if _is_config(get_origin(base))
-            for arg in get_args(base)
-        ]
-        concrete = next((base for base in cls.__mro__[1:] if getattr(base, "tag", "")), None)
-        if concrete:
-            raise ConfigError(f"{cls.__qualname__} derives from {concrete.__qualname__}, which is final", hint=_FINAL)
+        final = next((base for base in cls.__mro__[1:] if getattr(base, "tag", "")), None)
+        if final:
+            hint = "derive both from a common family, a generic config that names no product"
+            raise ConfigError(f"{cls.__qualname__} derives from {final.__qualname__}, which is final", hint=hint)
+        named = [arg for base in vars(cls).get("__orig_bases__", ()) for arg in get_args(base)]
         cls._target = next((arg for arg in named if not isinstance(arg, TypeVar)), None)
         cls.tag = cls.__name__.removesuffix("Cfg") if cls._target is not None else ""
         super().__init_subclass__(**kwargs)
@@ -100,13 +96,10 @@ def build(cfg: Buildable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
 def members(family: type[Config[Any]]) -> dict[str, type[Config[Any]]]:
     """The concrete configs of a family that are defined so far, by tag; one defined again replaces its namesake."""
-
-    def below(cls: type[Any]) -> Iterator[type[Config[Any]]]:
-        yield cls
-        for child in cls.__subclasses__():
-            yield from below(child)
-
-    return {cls.tag: cls for cls in below(family) if cls.tag}
+    known = {family.tag: family} if family.tag else {}
+    for child in family.__subclasses__():
+        known.update(members(child))
+    return known
 
 
 def member(family: type[Config[Any]], tag: Any) -> type[Config[Any]]:
@@ -127,8 +120,9 @@ def member(family: type[Config[Any]], tag: Any) -> type[Config[Any]]:
 def tags(family: type[Config[Any]]) -> list[str]:
     """Every tag that a field of this family takes: those defined so far and those of its home package."""
     for home in _homes(family):
-        for name in (name for name in dir(home) if name.endswith("Cfg")):
-            getattr(home, name)
+        for name in dir(home):
+            if name.endswith("Cfg"):
+                getattr(home, name)  # imports its module
     return sorted(members(family))
 
 
@@ -142,10 +136,6 @@ def _homes(family: type[Any]) -> Iterator[Any]:
 
 def _one_of(family: type[Config[Any]]) -> str:
     return f"one of {', '.join(tags(family))}"
-
-
-def _is_config(cls: Any) -> bool:
-    return isinstance(cls, type) and issubclass(cls, Record)
 
 
 def _root(cls: type[Any]) -> type[Any]:
@@ -181,6 +171,3 @@ def product_class(cls: type[Config[Any]]) -> Any:
         )
     cls._target = found
     return found
-
-
-_FINAL = "derive both from a common family, a generic config that names no product"

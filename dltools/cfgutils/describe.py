@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter
 
 from dltools.cfgutils.config import Config, members, tags
-from dltools.cfgutils.files import dump, json_text, load, to_tree
+from dltools.cfgutils.files import dump, load, to_tree
 from dltools.cfgutils.frozen import source
 from dltools.cfgutils.record import Record
+from dltools.cfgutils.text import json_text
 from dltools.errors import ConfigError
 
 C = TypeVar("C", bound=Record)

@@ -49,16 +49,24 @@ def _resolve(value: Any, name: str, sampled: Mapping[str, Any]) -> Any:
     if isinstance(value, Space):
         if name not in sampled:
             raise ConfigError(f"no value for the search space {name!r}", expected=repr(value))
-        if value.kind not in ("choice", "grid"):
-            return sampled[name]
-        label, option = _option(value, name, sampled[name])
-        return _resolve(option, f"{name}[{label}]", sampled)
-    made = {step: _resolve(part, _join(name, step), sampled) for step, part in _parts(value).items()}
+        return _drawn(value, name, sampled)
+    parts = {step: _resolve(part, _join(name, step), sampled) for step, part in _parts(value).items()}
     if isinstance(value, Record):
-        return type(value)(**made) if value.is_open else value
+        return type(value)(**parts) if value.is_open else value
     if isinstance(value, Mapping):
-        return made
-    return tuple(made.values()) if isinstance(value, tuple) else value
+        return parts
+    return tuple(parts.values()) if isinstance(value, tuple) else value
+
+
+def _drawn(one: Space, name: str, sampled: Mapping[str, Any]) -> Any:
+    drawn, options = sampled[name], one.options()
+    for label, option in options:
+        if drawn in (label, option):
+            return _resolve(option, f"{name}[{label}]", sampled)
+    if options:
+        legal = ", ".join(repr(label) for label, _ in options)
+        raise ConfigError(f"{name} is {drawn!r}", expected=f"one of {legal}")
+    return drawn
 
 
 def _parts(value: Any) -> Mapping[Any, Any]:
@@ -70,13 +78,5 @@ def _parts(value: Any) -> Mapping[Any, Any]:
     return dict(enumerate(value)) if isinstance(value, tuple) else {}
 
 
-def _option(one: Space, name: str, drawn: Any) -> tuple[Any, Any]:
-    for label, option in one.options():
-        if drawn in (label, option):
-            return label, option
-    legal = ", ".join(repr(label) for label, _ in one.options())
-    raise ConfigError(f"{name} is {drawn!r}", expected=f"one of {legal}")
-
-
-def _join(prefix: str, step: object) -> str:
-    return f"{prefix}.{step}" if prefix else str(step)
+def _join(name: str, step: object) -> str:
+    return f"{name}.{step}" if name else str(step)

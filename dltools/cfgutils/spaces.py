@@ -50,10 +50,10 @@ class Space:
         return f"{self.kind}({', '.join(map(source, self.args))})"
 
     def options(self) -> list[tuple[Any, Any]]:
-        """Each option behind its label: a config's tag (``#2`` on the second of a kind), else the option itself."""
+        """Each option behind its label: a config's tag (then ``tag#2``), else itself; a range has none."""
         seen: Counter[str | None] = Counter()
         made = []
-        for option in self.args:
+        for option in self.args if self.kind in ("choice", "grid") else ():
             tag = getattr(type(option), "tag", None)
             seen[tag] += 1
             made.append((option if not tag else tag if seen[tag] == 1 else f"{tag}#{seen[tag]}", option))
@@ -63,8 +63,8 @@ class Space:
         """One value (an option's label), the same for the same address in every process and every run."""
         digest = hashlib.blake2b(repr(address).encode(), digest_size=8).digest()
         generator = random.Random(int.from_bytes(digest, "big"))
-        if self.kind in ("choice", "grid"):
-            return generator.choice(self.options())[0]
+        if options := self.options():
+            return generator.choice(options)[0]
         low, high = self.args
         if self.kind == "integers":
             return generator.randint(low, high)
