@@ -40,6 +40,7 @@ class Config(Record, Generic[T_co]):
     tag: ClassVar[str] = ""
     """What files and the command line call it: the class name less ``Cfg``; empty for a family."""
     _target: ClassVar[Any] = None
+    """The product's class; its name until it is first needed."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         final = next((base for base in cls.__mro__[1:] if getattr(base, "tag", "")), None)
@@ -47,8 +48,9 @@ class Config(Record, Generic[T_co]):
             hint = "derive both from a common family, a generic config that names no product"
             raise ConfigError(f"{cls.__qualname__} derives from {final.__qualname__}, which is final", hint=hint)
         named = [arg for base in vars(cls).get("__orig_bases__", ()) for arg in get_args(base)]
-        cls._target = next((arg for arg in named if not isinstance(arg, TypeVar)), None)
-        cls.tag = cls.__name__.removesuffix("Cfg") if cls._target is not None else ""
+        target = next((arg for arg in named if not isinstance(arg, TypeVar)), None)
+        cls._target = target.__forward_arg__ if isinstance(target, ForwardRef) else target
+        cls.tag = "" if target is None else cls.__name__.removesuffix("Cfg")
         super().__init_subclass__(**kwargs)
         if cls.tag:
             _register(cls)
@@ -72,11 +74,11 @@ class Config(Record, Generic[T_co]):
     @classmethod
     def _choose(cls, given: Mapping[str, Any]) -> tuple[type[Record], Mapping[str, Any]]:
         fields = {name: value for name, value in given.items() if name != "type"}
-        if "type" not in given:
-            if not cls.tag:
-                raise ConfigError(f"type is missing; expected {_one_of(cls)}")
-            return cls, fields
-        return member(cls, given["type"]), fields
+        if "type" in given:
+            return member(cls, given["type"]), fields
+        if not cls.tag:
+            raise ConfigError(f"type is missing; expected {_one_of(cls)}")
+        return cls, fields
 
 
 class Buildable(Protocol[P, T_co]):
@@ -158,16 +160,14 @@ def _home(cls: type[Any]) -> str:
 
 def product_class(cls: type[Config[Any]]) -> Any:
     """The product's class; kept on the config's class once it is known."""
-    if not isinstance(cls._target, ForwardRef | str):
-        return cls._target
-    name = cls._target.__forward_arg__ if isinstance(cls._target, ForwardRef) else cls._target
-    names = {**vars(sys.modules[cls.__module__]), **scope(cls)}
-    found: Any = names.get(name.partition(".")[0])
-    for part in name.split(".")[1:]:
-        found = getattr(found, part, None)
-    if found is None:
-        raise ConfigError(
-            f"{cls.__name__} builds {name!r}, which {cls.__module__} does not define", hint=did_you_mean(name, names)
-        )
-    cls._target = found
-    return found
+    if isinstance(cls._target, str):
+        names = {**vars(sys.modules[cls.__module__]), **scope(cls)}
+        head, *inner = cls._target.split(".")
+        found: Any = names.get(head)
+        for part in inner:
+            found = getattr(found, part, None)
+        if found is None:
+            given = f"{cls.__name__} builds {cls._target!r}, which {cls.__module__} does not define"
+            raise ConfigError(given, hint=did_you_mean(cls._target, names))
+        cls._target = found
+    return cls._target

@@ -44,12 +44,11 @@ class Signature:
     def __get__(self, instance: Any, cls: type[Any]) -> inspect.Signature:
         if instance is not None:
             raise AttributeError("__signature__")
-        fields = dataclasses.fields(self.config)
-        defaults = [inspect.Parameter.empty if f.default is dataclasses.MISSING else f.default for f in fields]
-        made = [
-            inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=field.type)
-            for field, default in zip(fields, defaults, strict=True)
-        ]
+        kind, empty = inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.empty
+        made = []
+        for field in dataclasses.fields(self.config):
+            default = empty if field.default is dataclasses.MISSING else field.default
+            made.append(inspect.Parameter(field.name, kind, default=default, annotation=field.type))
         return inspect.Signature(made)
 
 
