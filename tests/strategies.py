@@ -12,10 +12,9 @@ from annotated_types import Ge, Gt, Le, Lt
 from hypothesis import strategies as st
 
 from dltools.cfgutils import Config, Record
-from dltools.cfgutils.annotations import hints
 from dltools.cfgutils.config import members
 from dltools.cfgutils.problems import ConfigProblems
-from dltools.cfgutils.record import field_names, scope
+from dltools.cfgutils.record import field_names, hints
 from dltools.errors import ConfigError
 
 R = TypeVar("R", bound=Record)
@@ -65,7 +64,7 @@ def configs(draw: st.DrawFn, cls: type[R], depth: int = 2) -> R:
 
     A refusal that names a field is a mistake of this file or of the field's annotation: it is an error.
     """
-    cfg, annotations = example(cls), hints(cls, scope(cls))
+    cfg, annotations = example(cls), hints(cls)
     for name in draw(st.lists(st.sampled_from(sorted(field_names(cls)) or [""]), unique=True, max_size=6)):
         if name:
             value = draw(values_of(annotations[name], depth - 1))

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any, ClassVar, Generic, TypeVar, get_args
 
 from dltools.cfgutils.config import Config
+from dltools.cfgutils.record import Signature
 from dltools.errors import ConfigError
 
 C = TypeVar("C", bound=Config[Any])
-
-
-class _Signature:
-    """``inspect.signature(TverskyLoss)`` shows the fields of its config, read when asked for."""
-
-    def __get__(self, component: Any, cls: type[Component[Any]]) -> inspect.Signature:
-        if component is not None or not isinstance(cls.config, type):
-            raise AttributeError("__signature__")
-        return inspect.signature(cls.config)
 
 
 class Component(Generic[C]):
@@ -29,7 +20,7 @@ class Component(Generic[C]):
 
     cfg: C
     config: ClassVar[type[Config[Any]] | None] = None
-    __signature__: _Signature = _Signature()
+    __signature__: Signature
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -37,6 +28,7 @@ class Component(Generic[C]):
             for arg in get_args(base):
                 if isinstance(arg, type) and issubclass(arg, Config):
                     cls.config = arg
+                    cls.__signature__ = Signature(arg)
 
     def __init__(self, cfg: C | None = None, /, **fields: Any) -> None:
         super().__init__()

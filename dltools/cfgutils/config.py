@@ -6,11 +6,10 @@ import contextlib
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, ForwardRef, Generic, ParamSpec, Protocol, TypeVar, cast, get_args, get_origin
+from typing import Any, ClassVar, ForwardRef, Generic, ParamSpec, Protocol, TypeVar, cast, get_args
 
-from dltools.cfgutils.frozen import dotted
-from dltools.cfgutils.problems import refuse
-from dltools.cfgutils.record import Record, scope, walk_spaces
+from dltools.cfgutils.record import Record, scope
+from dltools.cfgutils.search import space
 from dltools.errors import ConfigError, did_you_mean
 
 T = TypeVar("T")
@@ -41,19 +40,17 @@ class Config(Record, Generic[T_co]):
     tag: ClassVar[str] = ""
     """What files and the command line call it: the class name less ``Cfg``; empty for a family."""
     _target: ClassVar[Any] = None
+    """The product's class; its name until it is first needed."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        named = [
-            arg
-            for base in vars(cls).get("__orig_bases__", ())
-            if _is_config(get_origin(base))
-            for arg in get_args(base)
-        ]
-        concrete = next((base for base in cls.__mro__[1:] if getattr(base, "tag", "")), None)
-        if concrete:
-            raise ConfigError(f"{cls.__qualname__} derives from {concrete.__qualname__}, which is final", hint=_FINAL)
-        cls._target = next((arg for arg in named if not isinstance(arg, TypeVar)), None)
-        cls.tag = cls.__name__.removesuffix("Cfg") if cls._target is not None else ""
+        final = next((base for base in cls.__mro__[1:] if getattr(base, "tag", "")), None)
+        if final:
+            hint = "derive both from a common family, a generic config that names no product"
+            raise ConfigError(f"{cls.__qualname__} derives from {final.__qualname__}, which is final", hint=hint)
+        named = [arg for base in vars(cls).get("__orig_bases__", ()) for arg in get_args(base)]
+        target = next((arg for arg in named if not isinstance(arg, TypeVar)), None)
+        cls._target = target.__forward_arg__ if isinstance(target, ForwardRef) else target
+        cls.tag = "" if target is None else cls.__name__.removesuffix("Cfg")
         super().__init_subclass__(**kwargs)
         if cls.tag:
             _register(cls)
@@ -62,10 +59,8 @@ class Config(Record, Generic[T_co]):
         """The class to build, looked up beside the config when first needed."""
         cls = type(self)
         if self.is_open:
-            paths = ", ".join(dotted(path) for path, _ in walk_spaces(self))
-            raise ConfigError(
-                f"{cls.__name__} has search spaces: {paths}", hint="sample(cfg, seed) or resolve(cfg, values)"
-            )
+            given = f"{cls.__name__} has search spaces: {', '.join(space(self))}"
+            raise ConfigError(given, hint="sample(cfg, seed) or resolve(cfg, values)")
         if cls._target is None:
             raise ConfigError(f"{cls.__name__} is a family and builds nothing", expected=_one_of(cls))
         return cast(Callable[..., T_co], product_class(cls))
@@ -79,11 +74,11 @@ class Config(Record, Generic[T_co]):
     @classmethod
     def _choose(cls, given: Mapping[str, Any]) -> tuple[type[Record], Mapping[str, Any]]:
         fields = {name: value for name, value in given.items() if name != "type"}
-        if "type" not in given:
-            if not cls.tag:
-                raise refuse(f"type is missing; expected {_one_of(cls)}", missing=True)
-            return cls, fields
-        return member(cls, given["type"]), fields
+        if "type" in given:
+            return member(cls, given["type"]), fields
+        if not cls.tag:
+            raise ConfigError(f"type is missing; expected {_one_of(cls)}")
+        return cls, fields
 
 
 class Buildable(Protocol[P, T_co]):
@@ -103,19 +98,16 @@ def build(cfg: Buildable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
 def members(family: type[Config[Any]]) -> dict[str, type[Config[Any]]]:
     """The concrete configs of a family that are defined so far, by tag; one defined again replaces its namesake."""
-
-    def below(cls: type[Any]) -> Iterator[type[Config[Any]]]:
-        yield cls
-        for child in cls.__subclasses__():
-            yield from below(child)
-
-    return {cls.tag: cls for cls in below(family) if cls.tag}
+    known = {family.tag: family} if family.tag else {}
+    for child in family.__subclasses__():
+        known.update(members(child))
+    return known
 
 
 def member(family: type[Config[Any]], tag: Any) -> type[Config[Any]]:
     """The config of a family that a tag names; if it is not known yet, the family's home package is asked for it."""
     if not isinstance(tag, str):
-        raise refuse(f"type is {tag!r}; expected {_one_of(family)}")
+        raise ConfigError(f"type is {tag!r}; expected {_one_of(family)}")
     if (known := members(family).get(tag)) is not None:
         return known
     for home in _homes(family):
@@ -124,14 +116,15 @@ def member(family: type[Config[Any]], tag: Any) -> type[Config[Any]]:
             return found
     elsewhere = members(Config).get(tag)
     belongs = f" ({tag} belongs to {_root(elsewhere).__name__})" if elsewhere else ""
-    raise refuse(f"type is {tag!r}{belongs}, no {family.__name__}; {did_you_mean(tag, tags(family))}")
+    raise ConfigError(f"type is {tag!r}{belongs}, no {family.__name__}; {did_you_mean(tag, tags(family))}")
 
 
 def tags(family: type[Config[Any]]) -> list[str]:
     """Every tag that a field of this family takes: those defined so far and those of its home package."""
     for home in _homes(family):
-        for name in (name for name in dir(home) if name.endswith("Cfg")):
-            getattr(home, name)
+        for name in dir(home):
+            if name.endswith("Cfg"):
+                getattr(home, name)  # imports its module
     return sorted(members(family))
 
 
@@ -145,10 +138,6 @@ def _homes(family: type[Any]) -> Iterator[Any]:
 
 def _one_of(family: type[Config[Any]]) -> str:
     return f"one of {', '.join(tags(family))}"
-
-
-def _is_config(cls: Any) -> bool:
-    return isinstance(cls, type) and issubclass(cls, Record)
 
 
 def _root(cls: type[Any]) -> type[Any]:
@@ -171,19 +160,14 @@ def _home(cls: type[Any]) -> str:
 
 def product_class(cls: type[Config[Any]]) -> Any:
     """The product's class; kept on the config's class once it is known."""
-    if not isinstance(cls._target, ForwardRef | str):
-        return cls._target
-    name = cls._target.__forward_arg__ if isinstance(cls._target, ForwardRef) else cls._target
-    names = {**vars(sys.modules[cls.__module__]), **scope(cls)}
-    found: Any = names.get(name.partition(".")[0])
-    for part in name.split(".")[1:]:
-        found = getattr(found, part, None)
-    if found is None:
-        raise ConfigError(
-            f"{cls.__name__} builds {name!r}, which {cls.__module__} does not define", hint=did_you_mean(name, names)
-        )
-    cls._target = found
-    return found
-
-
-_FINAL = "derive both from a common family, a generic config that names no product"
+    if isinstance(cls._target, str):
+        names = {**vars(sys.modules[cls.__module__]), **scope(cls)}
+        head, *inner = cls._target.split(".")
+        found: Any = names.get(head)
+        for part in inner:
+            found = getattr(found, part, None)
+        if found is None:
+            given = f"{cls.__name__} builds {cls._target!r}, which {cls.__module__} does not define"
+            raise ConfigError(given, hint=did_you_mean(cls._target, names))
+        cls._target = found
+    return cls._target

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import itertools
-import json
 import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter
 
 from dltools.cfgutils.config import Config, members, tags
-from dltools.cfgutils.files import dump, json_text, load, to_tree
+from dltools.cfgutils.files import dump, load, to_tree
 from dltools.cfgutils.frozen import source
 from dltools.cfgutils.record import Record
 from dltools.errors import ConfigError
@@ -26,15 +26,12 @@ C = TypeVar("C", bound=Record)
 def field_docs(cls: type[Record]) -> dict[str, str]:
     """The string literal under each field, from the source of the class and its bases; empty without a source."""
     docs: dict[str, str] = {}
-    for base in reversed(cls.__mro__):
-        if not issubclass(base, Record) or base in (Record, Config):
-            continue
+    for base in reversed(_classes(cls)):
         try:
             body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
         except (OSError, TypeError, SyntaxError):
             continue
-        lines = getattr(body, "body", [])
-        for field, doc in itertools.pairwise(lines):
+        for field, doc in itertools.pairwise(getattr(body, "body", [])):
             if isinstance(field, ast.AnnAssign) and isinstance(doc, ast.Expr) and isinstance(doc.value, ast.Constant):
                 docs[ast.unparse(field.target)] = inspect.cleandoc(str(doc.value.value))
     return docs
@@ -42,8 +39,7 @@ def field_docs(cls: type[Record]) -> dict[str, str]:
 
 def help_text(cls: type[Record]) -> str:
     """One line per field: name, annotation, default, doc."""
-    docs = field_docs(cls)
-    lines = [_doc(cls), ""]
+    docs, lines = field_docs(cls), [_doc(cls), ""]
     for name, field in inspect.signature(cls).parameters.items():
         default = "" if field.default is inspect.Parameter.empty else f" = {source(field.default)}"
         kind = field.annotation if isinstance(field.annotation, str) else inspect.formatannotation(field.annotation)
@@ -54,8 +50,12 @@ def help_text(cls: type[Record]) -> str:
 
 
 def _doc(cls: type[Record]) -> str:
-    bases = (base for base in cls.__mro__ if issubclass(base, Record) and base not in (Record, Config))
-    return next((inspect.cleandoc(base.__doc__) for base in bases if base.__doc__), cls.__name__)
+    return next((inspect.cleandoc(base.__doc__) for base in _classes(cls) if base.__doc__), cls.__name__)
+
+
+def _classes(cls: type[Record]) -> list[type[Record]]:
+    """The class and its bases, less those of this package."""
+    return [base for base in cls.__mro__ if issubclass(base, Record) and base not in (Record, Config)]
 
 
 def cli(cls: type[C], argv: Sequence[str] | None = None) -> C:
@@ -66,18 +66,15 @@ def cli(cls: type[C], argv: Sequence[str] | None = None) -> C:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     options = {word for word in words if word.startswith("-")}
-    files = [word for word in words if word not in options and "=" not in word]
+    overrides = [word for word in words if "=" in word and word not in options]
+    files = [word for word in words if "=" not in word and word not in options]
     if options & {"--help", "-h"}:
         print(f"usage: {Path(sys.argv[0]).name} [base.yaml] [path=value ...] [--help] [--print]\n\n{help_text(cls)}")
         raise SystemExit(0)
     try:
-        if options - {"--print"} or len(files) > 1:
-            raise ConfigError(
-                f"cannot read {' '.join([*(options - {'--print'}), *files[1:]])}", hint="--help lists what is legal"
-            )
-        cfg = load(
-            cls, Path(files[0]) if files else "", *(word for word in words if "=" in word and word not in options)
-        )
+        if odd := [*sorted(options - {"--print"}), *files[1:]]:
+            raise ConfigError(f"cannot read {' '.join(odd)}", hint="--help lists what is legal")
+        cfg = load(cls, Path(files[0]) if files else "", *overrides)
     except ConfigError as error:
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
@@ -106,16 +103,14 @@ def _reference(cls: type[Record], definitions: dict[str, Any]) -> dict[str, Any]
 
 
 def _definition(cls: type[Record], definitions: dict[str, Any]) -> dict[str, Any]:
-    docs = field_docs(cls)
-    found = TypeAdapter(cls).json_schema()
+    found, docs = TypeAdapter(cls).json_schema(), field_docs(cls)
     definitions.update(found.get("$defs", {}))  # of enumerations
     fields = {name: _fill_in(part, definitions) for name, part in found.get("properties", {}).items()}
-    for name, parameter in inspect.signature(cls).parameters.items():
-        fields[name].pop("default", None)
-        if parameter.default is not inspect.Parameter.empty:
-            fields[name]["default"] = json.loads(json_text(to_tree(parameter.default)))
-        if name in docs:
-            fields[name]["description"] = docs[name]
+    for field in dataclasses.fields(cast(Any, cls)):
+        if field.default is not dataclasses.MISSING:
+            fields[field.name]["default"] = to_tree(field.default)
+        if field.name in docs:
+            fields[field.name]["description"] = docs[field.name]
     tag = {"type": {"const": cls.tag}} if issubclass(cls, Config) else {}
     return {
         "type": "object",

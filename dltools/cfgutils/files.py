@@ -11,16 +11,12 @@ from enum import Enum
 from pathlib import Path, PurePath
 from typing import Any, Literal, TypeVar
 
-import yaml
-from pydantic import ValidationError
-from pydantic_core import PydanticCustomError
-
-from dltools.cfgutils import reader
 from dltools.cfgutils.config import Config
 from dltools.cfgutils.frozen import Path as Place
-from dltools.cfgutils.problems import ConfigProblems, Problem, problems_of
-from dltools.cfgutils.record import Record, decode, values
+from dltools.cfgutils.problems import ConfigProblems, Problem
+from dltools.cfgutils.record import Record, values
 from dltools.cfgutils.spaces import Space
+from dltools.cfgutils.text import json_text, read, yaml_text
 from dltools.errors import ConfigError
 
 C = TypeVar("C", bound=Record)
@@ -39,7 +35,7 @@ def load(cls: type[C], path_or_text: Path | str, *overrides: str, base: C | None
         tree, where = _read_file(Path(path_or_text), ())
     else:
         name = "text"
-        tree, where = _include(*reader.read(path_or_text, name), Path(), ())
+        tree, where = _include(*read(path_or_text, name), Path(), ())
     if base is not None:
         tree = _merge(to_tree(base, spaces=False), tree)
     if overrides:
@@ -53,7 +49,7 @@ def dump(cfg: Record, format: Literal["yaml", "json"] = "yaml") -> str:  # the f
     """The whole config as text that ``load`` reads back to an equal one."""
     tree = to_tree(cfg)
     if format == "yaml":
-        return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+        return yaml_text(tree)
     if format != "json":
         raise ConfigError(f"format is {format!r}", expected="yaml or json")
     return json_text(tree) + "\n"
@@ -72,7 +68,16 @@ def override(cfg: C, *dotlist: str, **paths: Any) -> C:
 def fingerprint(cfg: Record) -> str:
     """32 hexadecimal digits, the same for equal configs in every process."""
     text = json.dumps(_canonical(to_tree(cfg)), sort_keys=True, separators=(",", ":"))
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _canonical(tree: Any) -> Any:
+    """Equal values alike: 1.0 and -0.0 as integers."""
+    if isinstance(tree, dict):
+        return {str(key): _canonical(part) for key, part in tree.items()}
+    if isinstance(tree, list):
+        return [_canonical(part) for part in tree]
+    return int(tree) if isinstance(tree, float) and tree.is_integer() else tree
 
 
 def to_tree(value: Any, *, spaces: bool = True) -> Any:
@@ -91,20 +96,12 @@ def to_tree(value: Any, *, spaces: bool = True) -> Any:
     return str(value) if isinstance(value, PurePath) else value
 
 
-def json_text(tree: Any) -> str:
-    """Strict JSON; infinity is written 1e999, which every reader rounds to it."""
-    text = json.dumps(_mark_infinite(tree), indent=2, ensure_ascii=False, allow_nan=False)
-    text = text.replace(json.dumps(_INF), "1e999").replace(json.dumps(f"-{_INF}"), "-1e999")
-    return _UNPRINTABLE.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text)
-
-
 def _construct(cls: type[C], tree: Any, where: Mapping[Place, str], name: str) -> C:
     try:
-        made: C = decode(cls, tree)
-    except ValidationError as error:
-        raise ConfigProblems(name, problems_of(error), where) from None
-    except PydanticCustomError as error:
-        raise ConfigProblems(name, [Problem((), error.message())], where) from None
+        made: C = cls._decode(tree)
+    except ConfigError as error:
+        problems = error.problems if isinstance(error, ConfigProblems) else [Problem((), str(error))]
+        raise ConfigProblems(name, problems, where) from None
     return made
 
 
@@ -115,7 +112,7 @@ def _read_file(path: Path, above: tuple[Path, ...]) -> tuple[Tree, dict[Place, s
         raise ConfigError(f"{path} cannot be read: {error}", expected="a YAML or JSON file in UTF-8") from None
     if place in above:
         raise ConfigError(f"{path} includes itself", expected="includes without a circle")
-    return _include(*reader.read(text, str(path)), path.parent, (*above, place))
+    return _include(*read(text, str(path)), path.parent, (*above, place))
 
 
 def _include(
@@ -146,7 +143,7 @@ def _assign(tree: Tree, where: dict[Place, str], words: tuple[str, ...], paths: 
         path, equals, text = word.partition("=")
         if not equals or not path:
             raise ConfigError(f"{word!r} is no override", expected="path=value", hint="for example loss.alpha=0.3")
-        _set(tree, path, reader.read(text, word)[0], where, word)
+        _set(tree, path, read(text, word)[0], where, word)
     for path, value in paths.items():
         _set(tree, path, to_tree(value, spaces=False), where, path)
 
@@ -157,14 +154,12 @@ def _set(tree: Any, path: str, value: Any, where: dict[Place, str], name: str) -
     for head in heads:
         key = _key(tree, head)
         steps = (*steps, key)
+        where[steps] = name
         inner = tree[key] if isinstance(tree, list) else tree.get(key)
         if isinstance(inner, str):
             inner = {"type": inner}  # a tag alone, from an earlier word
-        if not isinstance(inner, (dict, list)):
-            inner = {}
-        tree[key] = inner
-        where[steps] = name
-        tree = inner
+        tree[key] = inner if isinstance(inner, (dict, list)) else {}
+        tree = tree[key]
     key = _key(tree, last)
     tree[key] = value
     steps = (*steps, key)
@@ -174,56 +169,13 @@ def _set(tree: Any, path: str, value: Any, where: dict[Place, str], name: str) -
 
 
 def _key(tree: Any, step: str) -> Any:
-    if not isinstance(tree, list):
-        return int(step) if step.isdigit() and int(step) in tree else step
-    if not (step.isdigit() and int(step) < len(tree)):
+    """A step as it stands in the tree: a position, a number among the keys, or the word itself."""
+    number = int(step) if step.isdecimal() else -1
+    if isinstance(tree, dict):
+        return number if number in tree else step
+    if number not in range(len(tree)):
         raise ConfigError(f"no position {step!r} among {len(tree)} values", hint="give the whole list: path=[1, 2]")
-    return int(step)
+    return number
 
 
 _FILE = re.compile(r"(?!.*: ).+\.(yaml|yml|json)")
-_INF = "\0inf"
-_UNPRINTABLE = re.compile("[\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
-
-
-def _mark_infinite(tree: Any) -> Any:
-    """Infinity as a word that stands for it until the text is made."""
-    if isinstance(tree, float) and tree in (float("inf"), -float("inf")):
-        return _INF if tree > 0 else f"-{_INF}"
-    if isinstance(tree, dict):
-        return {key: _mark_infinite(part) for key, part in tree.items()}
-    return [_mark_infinite(part) for part in tree] if isinstance(tree, list) else tree
-
-
-def _canonical(tree: Any) -> Any:
-    """Equal values alike: 1.0 and -0.0 as integers."""
-    if isinstance(tree, float) and tree.is_integer():
-        return int(tree)
-    if isinstance(tree, dict):
-        return {str(key): _canonical(part) for key, part in tree.items()}
-    return [_canonical(part) for part in tree] if isinstance(tree, list) else tree
-
-
-class _Dumper(yaml.SafeDumper):
-    """Block style, short lists in one line, no anchors; words that read as numbers are quoted."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-for _first, _resolvers in reader._Composer.yaml_implicit_resolvers.items():
-    _Dumper.yaml_implicit_resolvers[_first] = [*_Dumper.yaml_implicit_resolvers.get(_first, []), *_resolvers]
-
-
-def _represent_list(dumper: yaml.SafeDumper, data: list[Any]) -> yaml.Node:
-    flow = not any(isinstance(part, (dict, list)) for part in data)
-    return dumper.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=flow)
-
-
-def _represent_str(dumper: yaml.SafeDumper, data: str) -> yaml.Node:
-    style = None if data.isprintable() else '"'  # the others write some line breaks raw: they come back as blanks
-    return dumper.represent_scalar("tag:yaml.org,2002:str", data, style=style)
-
-
-_Dumper.add_representer(list, _represent_list)
-_Dumper.add_representer(str, _represent_str)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import PurePath
 from types import NoneType
@@ -36,36 +36,18 @@ for _name in ("__setitem__", "__delitem__", "__ior__", "clear", "pop", "popitem"
 setattr(FrozenMap, "__hash__", lambda self: hash(frozenset(self.items())))  # noqa: B010  # dict declares it None
 
 
-def freeze(value: Any, leaves: list[Any]) -> Any:
-    """Lists become tuples, mappings FrozenMaps, numpy scalars Python numbers; other objects join ``leaves``."""
+def freeze(value: Any, found: list[Any]) -> Any:
+    """Lists become tuples, mappings FrozenMaps, numpy scalars Python numbers; records and spaces join ``found``."""
     if type(value) in PLAIN:
         return value
     if isinstance(value, (list, tuple)):
-        return tuple([freeze(part, leaves) for part in value])
+        return tuple([freeze(part, found) for part in value])
+    if type(value) is not dict and hasattr(value, "is_open"):
+        found.append(value)
+        return value
     if isinstance(value, (dict, Mapping)):  # dict first: asking an abstract class is slow
-        return FrozenMap({key: freeze(part, leaves) for key, part in value.items()})
-    if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0:
-        return value.item()
-    leaves.append(value)
-    return value
-
-
-def children(value: Any) -> Iterator[tuple[str | int, Any]]:
-    """The parts of a container with their last path step; nothing for all else."""
-    if isinstance(value, Mapping):
-        yield from value.items()
-    elif isinstance(value, tuple):
-        yield from enumerate(value)
-
-
-def put(value: Any, path: Path, new: Any) -> Any:
-    """A copy of nested tuples and mappings with one place changed."""
-    if not path:
-        return new
-    head, rest = path[0], path[1:]
-    if isinstance(value, Mapping):
-        return FrozenMap({**value, head: put(value[head], rest, new)})
-    return tuple(put(item, rest, new) if i == head else item for i, item in enumerate(value))
+        return FrozenMap({key: freeze(part, found) for key, part in value.items()})
+    return value.item() if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0 else value
 
 
 def source(value: Any) -> str:
@@ -85,11 +67,6 @@ def source(value: Any) -> str:
     if isinstance(value, tuple):
         return "(" + ", ".join(map(source, value)) + ("," if len(value) == 1 else "") + ")"
     return repr(value)
-
-
-def call(name: str, fields: Mapping[str, Any]) -> str:
-    """``Name(field=value, ...)`` as source."""
-    return f"{name}({', '.join(f'{k}={source(v)}' for k, v in fields.items())})"
 
 
 def dotted(path: Path) -> str:

@@ -7,23 +7,22 @@ import copyreg
 import dataclasses
 import inspect
 import sys
+import typing
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import FrameType
-from typing import Any, ClassVar, Self, cast, dataclass_transform
+from typing import Any, ClassVar, Self, dataclass_transform
 
 from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass, rebuild_dataclass
-from pydantic_core import ArgsKwargs
 
-from dltools.cfgutils.annotations import hints, strict
-from dltools.cfgutils.frozen import PLAIN, Path, call, children, freeze, put
-from dltools.cfgutils.problems import ConfigProblems, problems_of, refuse, translate
+from dltools.cfgutils.annotations import strict
+from dltools.cfgutils.frozen import PLAIN, freeze, source
+from dltools.cfgutils.problems import ConfigProblems, Problem, problems_of
 from dltools.cfgutils.spaces import Space
 from dltools.errors import ConfigError
 
 PYDANTIC = ConfigDict(strict=True, extra="forbid", defer_build=True, arbitrary_types_allowed=True)
-ELSEWHERE = object()
 RESERVED = frozenset({"build", "include", "is_open", "product", "replace", "tag", "type"})
 _SCOPES: weakref.WeakKeyDictionary[type[Any], FrameType] = weakref.WeakKeyDictionary()
 
@@ -34,6 +33,23 @@ def _missing() -> Any:
 
 # cloudpickle (Ray) would make a second MISSING in the other process, and dataclasses compares it by identity.
 copyreg.pickle(type(dataclasses.MISSING), lambda _: (_missing, ()))
+
+
+class Signature:
+    """``inspect.signature`` of a config's class, or of its product's: the fields as written, all by name."""
+
+    def __init__(self, config: type[Any]) -> None:
+        self.config: type[Any] = config
+
+    def __get__(self, instance: Any, cls: type[Any]) -> inspect.Signature:
+        if instance is not None:
+            raise AttributeError("__signature__")
+        kind, empty = inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.empty
+        made = []
+        for field in dataclasses.fields(self.config):
+            default = empty if field.default is dataclasses.MISSING else field.default
+            made.append(inspect.Parameter(field.name, kind, default=default, annotation=field.type))
+        return inspect.Signature(made)
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(dataclasses.field,))
@@ -51,8 +67,7 @@ class Record:
 
     is_open: ClassVar[bool] = False
     """Whether a search space stands in one of the fields, at any depth."""
-    _prepared: ClassVar[str]
-    _open_defaults: ClassVar[frozenset[str]]
+    _open_defaults: ClassVar[Mapping[str, Any]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -75,39 +90,34 @@ class Record:
 
     def __repr__(self) -> str:
         """Source that makes an equal config; fields at their defaults are left out."""
-        return call(type(self).__name__, {k: v for k, v in values(self).items() if not _is_default(self, k, v)})
+        cls = type(self)
+        defaults = {name: getattr(cls, name, dataclasses.MISSING) for name in field_names(cls)}
+        changed = {k: v for k, v in values(self).items() if type(v) is not type(defaults[k]) or v != defaults[k]}
+        return f"{cls.__name__}({', '.join(f'{name}={source(value)}' for name, value in changed.items())})"
 
     @classmethod
     def _choose(cls, given: Mapping[str, Any]) -> tuple[type[Record], Mapping[str, Any]]:
         """The class that a mapping of a file means, and its fields."""
         return cls, given
 
-
-class _Signature:
-    """``inspect.signature(XxxCfg)``: the fields with their annotations as written and their defaults."""
-
-    def __get__(self, record: Any, cls: type[Record]) -> inspect.Signature:
-        if record is not None:
-            raise AttributeError("__signature__")
-        written = {k: v for base in reversed(cls.__mro__) for k, v in vars(base).get("__annotations__", {}).items()}
-        return inspect.Signature(
-            [
-                inspect.Parameter(
-                    name,
-                    inspect.Parameter.KEYWORD_ONLY,
-                    default=getattr(cls, name, inspect.Parameter.empty),
-                    annotation=written[name],
-                )
-                for name in field_names(cls)
-            ]
-        )
+    @classmethod
+    def _decode(cls, value: Any) -> Any:
+        """What a field typed as this class takes: such a record, or a mapping (or tag) from a file."""
+        if isinstance(value, cls):
+            return value
+        if not isinstance(value, (str, Mapping)):
+            raise ConfigError(f"got {value!r}; expected a {cls.__name__}")
+        chosen, given = cls._choose({"type": value} if isinstance(value, str) else value)
+        made: Any = chosen.__new__(chosen)
+        _fill(made, given)
+        return made
 
 
 def _install(cls: type[Record]) -> None:
     """Our constructor, which raises ConfigError, and signature; pydantic replaces them whenever it builds a class."""
     made: Any = cls
     made.__init__ = _init
-    made.__signature__ = _Signature()
+    made.__signature__ = Signature(cls)
 
 
 def _defining_frame() -> FrameType:
@@ -127,146 +137,73 @@ def values(record: Record) -> dict[str, Any]:
     return {name: getattr(record, name) for name in field_names(type(record))}
 
 
-def walk_spaces(value: Any, path: Path = (), *, nested: bool = True) -> Iterator[tuple[Path, Space]]:
-    """Every search space below a value, not those inside a space's options; ``nested``: in inner records too."""
-    if isinstance(value, Space):
-        yield path, value
-    elif isinstance(value, Record):
-        for name, part in values(value).items() if nested and value.is_open else ():
-            yield from walk_spaces(part, (*path, name))
-    else:
-        for step, part in children(value):
-            yield from walk_spaces(part, (*path, step), nested=nested)
-
-
 def scope(cls: type[Any]) -> dict[str, Any]:
     """The names around a class defined inside a function, or in a doctest, whose globals are no module's."""
     frame = _SCOPES.get(cls)
     return dict(frame.f_locals) if frame else {}
 
 
-def decode(record: type[Any], value: Any) -> Any:
-    """What a field typed as a record takes: such a record, or a mapping (or tag) from a file."""
-    if isinstance(value, record):
-        return value
-    if not isinstance(value, (str, Mapping)) or isinstance(value, Record):
-        raise refuse(f"got {value!r}; expected a {record.__name__}")
-    cls, given = record._choose({"type": value} if isinstance(value, str) else value)
-    made = cls.__new__(cls)
-    _fill(made, (), given)
-    return made
-
-
-def _is_default(record: Record, name: str, value: Any) -> bool:
-    field = next(field for field in dataclasses.fields(cast(Any, record)) if field.name == name)
-    default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-    return type(value) is type(default) and bool(value == default)
+def hints(cls: type[Any]) -> dict[str, Any]:
+    """The annotations of a class and its bases, evaluated."""
+    return typing.get_type_hints(cls, localns=scope(cls) or None, include_extras=True)
 
 
 def _init(self: Record, *args: Any, **given: Any) -> None:
-    try:
-        _fill(self, args, given)
-    except ValidationError as error:
-        raise ConfigProblems(type(self).__name__, problems_of(error)) from None
+    if args:
+        raise ConfigProblems(type(self).__name__, [Problem((), "takes its fields by name only")])
+    _fill(self, given)
 
 
-def _fill(self: Record, args: tuple[Any, ...], given: Mapping[str, Any]) -> None:
-    """Validate the fields into ``self``; on mistakes raise one translated error: outer records add their path to it."""
-    cls = type(self)
-    if "_prepared" not in cls.__dict__:
+def _fill(self: Record, given: Mapping[str, Any]) -> None:
+    """Validate the fields into ``self``; a record inside another one adds its path to the mistakes of the inner."""
+    cls: Any = type(self)
+    if "_open_defaults" not in cls.__dict__:
         _prepare(cls)
-    leaves: list[Any] = []
-    fields = {name: value if type(value) in PLAIN else freeze(value, leaves) for name, value in given.items()}
-    has_spaces = Space in map(type, leaves)
+    found: list[Any] = []
+    if cls._open_defaults:
+        given = {**cls._open_defaults, **given}
+    fields = {name: value if type(value) in PLAIN else freeze(value, found) for name, value in given.items()}
+    validator = (_with_spaces(cls) if found and Space in map(type, found) else cls).__pydantic_validator__
     try:
-        if has_spaces:
-            _fill_open(self, fields)
-        else:
-            _validate(self, args, fields)
+        validator.validate_python(fields, self_instance=self)
     except ValidationError as error:
-        raise translate(error, given, field_names(cls)) from None
-    inner = leaves and any(getattr(leaf, "is_open", False) for leaf in leaves)
-    if inner or has_spaces or cls._open_defaults.difference(given):
+        raise ConfigProblems(cls.__name__, problems_of(error, given, field_names(cls))) from None
+    if found and any(one.is_open for one in found):
         object.__setattr__(self, "is_open", True)
 
 
-def _validate(self: Record, args: tuple[Any, ...], fields: dict[str, Any]) -> None:
-    made: Any = type(self)
-    made.__pydantic_validator__.validate_python(ArgsKwargs(args, fields), self_instance=self)
-
-
-def _fill_open(self: Record, fields: dict[str, Any]) -> None:
-    """Validate every end or option of every space in its place; then the spaces stand there."""
-    holes = list(walk_spaces(fields, nested=False))
-    first = _trial(self, _close(fields, holes))
-    own = [hole for hole in holes if _at(first, hole[0]) is not ELSEWHERE]
-    closed = _close(fields, own)
-    legal = {path: [_at(_trial(self, put(closed, path, arg)), path) for arg in one.args] for path, one in own}
-    _validate_open(self, closed)
-    whole: Any = vars(self)
-    for path, one in own:
-        whole = put(whole, path, Space(one.kind, tuple(legal[path])))
-    for name in {path[0] for path in legal}:
-        object.__setattr__(self, str(name), whole[name])
-
-
-def _close(fields: Any, holes: list[tuple[Path, Space]]) -> Any:
-    for path, one in holes:
-        fields = put(fields, path, one.args[0])
-    return fields
-
-
-def _trial(self: Record, fields: dict[str, Any]) -> Record:
-    trial = type(self).__new__(type(self))
-    _validate_open(trial, fields)
-    return trial
-
-
-def _at(record: Record, path: Path) -> Any:
-    """The value at a path; ELSEWHERE if a mapping on the way became a record, which sees to its own spaces."""
-    found: Any = vars(record)
-    for step in path:
-        if isinstance(found, Record):
-            return ELSEWHERE
-        found = found[step]
-    return found
-
-
-def _validate_open(self: Record, fields: dict[str, Any]) -> None:
-    """Validate each field; what ``__post_init__`` says of them together waits until the spaces are resolved."""
-    try:
-        _validate(self, (), fields)
-    except ValidationError as error:
-        if any(detail["loc"] for detail in error.errors()):
-            raise
-
-
-def _prepare(cls: type[Record]) -> None:
-    """At first use: evaluate the annotations, put our rules in them, make the validator, check the defaults."""
-    try:
-        evaluated = hints(cls, scope(cls))
-    except NameError as error:
-        raise ConfigError(f"{cls.__name__}: {error}", hint="import or define it beside the class") from None
-    made: Any = cls
-    own = {
-        name: copy.copy(field) for name, field in made.__dataclass_fields__.items()
-    }  # a base class shares its fields
-    for name in field_names(cls):
-        own[name].type = strict(evaluated[name], Record, decode)
-    made.__dataclass_fields__ = own
-    rebuild_dataclass(made, force=True)
+def _prepare(cls: Any) -> None:
+    """At first use: make the validator, and check that each default is legal alone."""
+    written = cls.__dataclass_fields__
+    cls.__dataclass_fields__ = {field.name: field for field in _strict_fields(cls, spaces=False)}
+    rebuild_dataclass(cls, force=True)
+    cls.__dataclass_fields__ = written
     _install(cls)
-    defaults = {n: own[n].default for n in field_names(cls) if own[n].default is not dataclasses.MISSING}
-    cls._open_defaults = frozenset(name for name, value in defaults.items() if next(walk_spaces(value), None))
-    cls._prepared = cls.__qualname__
-    _check_defaults(cls, defaults)
-
-
-def _check_defaults(cls: type[Record], defaults: Mapping[str, Any]) -> None:
-    """Each default must be legal alone; whether they go together, ``__post_init__`` says of an instance."""
+    defaults = {f.name: f.default for f in dataclasses.fields(cls) if f.default is not dataclasses.MISSING}
+    found: list[Any] = []
+    freeze(defaults, found)
+    cls._open_defaults = defaults if any(one.is_open for one in found) else {}
     try:
-        _fill(cls.__new__(cls), (), defaults)
-    except ValidationError as error:
-        wrong = [problem for problem in problems_of(error) if problem.path and problem.path[0] in defaults]
+        _fill(cls.__new__(cls), defaults)
+    except ConfigProblems as error:
+        wrong = [problem for problem in error.problems if problem.path and problem.path[0] in defaults]
         if wrong:
             raise ConfigProblems(f"default of {cls.__name__}", wrong) from None
+
+
+def _with_spaces(cls: Any) -> Any:
+    """A class of the same fields that takes search spaces; without ``__post_init__``, which waits for their values."""
+    fields = [(field.name, field.type, field) for field in _strict_fields(cls, spaces=True)]
+    return dataclass(config=PYDANTIC)(dataclasses.make_dataclass(cls.__name__, fields, kw_only=True))
+
+
+def _strict_fields(cls: Any, *, spaces: bool) -> list[dataclasses.Field[Any]]:
+    """Copies of the fields with our rules in their annotations."""
+    try:
+        evaluated = hints(cls)
+    except NameError as error:
+        raise ConfigError(f"{cls.__name__}: {error}", hint="import or define it beside the class") from None
+    fields = [copy.copy(field) for field in dataclasses.fields(cls)]
+    for field in fields:
+        field.type = strict(evaluated[field.name], spaces=spaces)
+    return fields

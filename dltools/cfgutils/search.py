@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
-from dltools.cfgutils.frozen import children, dotted
-from dltools.cfgutils.record import Record, values, walk_spaces
+from dltools.cfgutils.record import Record, values
 from dltools.cfgutils.spaces import Space
 from dltools.errors import ConfigError, did_you_mean
 
@@ -37,39 +36,47 @@ def sample(cfg: C, seed: int) -> C:
     return resolve(cfg, {name: one.draw(seed, name) for name, one in space(cfg).items()})
 
 
-def _spaces(value: Any, prefix: str) -> Iterator[tuple[str, Space]]:
-    for path, one in walk_spaces(value):
-        name = _join(prefix, dotted(path))
-        yield name, one
-        for label, option in zip(one.labels(), one.args, strict=True):
+def _spaces(value: Any, name: str) -> Iterator[tuple[str, Space]]:
+    if isinstance(value, Space):
+        yield name, value
+        for label, option in value.options():
             yield from _spaces(option, f"{name}[{label}]")
+    for step, part in _parts(value).items():
+        yield from _spaces(part, _join(name, step))
 
 
 def _resolve(value: Any, name: str, sampled: Mapping[str, Any]) -> Any:
     if isinstance(value, Space):
         if name not in sampled:
             raise ConfigError(f"no value for the search space {name!r}", expected=repr(value))
-        if value.kind not in ("choice", "grid"):
-            return sampled[name]
-        label, option = _option(value, name, sampled[name])
-        return _resolve(option, f"{name}[{label}]", sampled)
+        return _drawn(value, name, sampled)
+    parts = {step: _resolve(part, _join(name, step), sampled) for step, part in _parts(value).items()}
     if isinstance(value, Record):
-        parts = values(value)
-        made = {k: _resolve(v, _join(name, k), sampled) for k, v in parts.items()} if value.is_open else parts
-        return type(value)(**made) if value.is_open else value
+        return type(value)(**parts) if value.is_open else value
     if isinstance(value, Mapping):
-        return {k: _resolve(v, _join(name, k), sampled) for k, v in children(value)}
-    if isinstance(value, tuple):
-        return tuple(_resolve(v, _join(name, k), sampled) for k, v in children(value))
-    return value
+        return parts
+    return tuple(parts.values()) if isinstance(value, tuple) else value
 
 
-def _option(one: Space, name: str, drawn: Any) -> tuple[Any, Any]:
-    for label, option in zip(one.labels(), one.args, strict=True):
+def _drawn(one: Space, name: str, sampled: Mapping[str, Any]) -> Any:
+    drawn, options = sampled[name], one.options()
+    for label, option in options:
         if drawn in (label, option):
-            return label, option
-    raise ConfigError(f"{name} is {drawn!r}", expected=f"one of {', '.join(map(repr, one.labels()))}")
+            return _resolve(option, f"{name}[{label}]", sampled)
+    if options:
+        legal = ", ".join(repr(label) for label, _ in options)
+        raise ConfigError(f"{name} is {drawn!r}", expected=f"one of {legal}")
+    return drawn
 
 
-def _join(prefix: str, step: object) -> str:
-    return f"{prefix}.{step}" if prefix else str(step)
+def _parts(value: Any) -> Mapping[Any, Any]:
+    """What a record or a container holds, by the next step of its path; nothing of all else."""
+    if isinstance(value, Record):
+        return values(value)
+    if isinstance(value, Mapping):
+        return value
+    return dict(enumerate(value)) if isinstance(value, tuple) else {}
+
+
+def _join(name: str, step: object) -> str:
+    return f"{name}.{step}" if name else str(step)

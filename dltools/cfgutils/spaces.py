@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import math
 import random
+from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, cast, get_args
+from typing import Any, ClassVar, Literal, TypeVar, cast, get_args
 
 from dltools.cfgutils.frozen import freeze, source
 from dltools.errors import ConfigError
@@ -25,6 +26,7 @@ class Space:
 
     kind: Kind
     args: tuple[Any, ...]
+    is_open: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "args", freeze(self.args, []))
@@ -47,23 +49,22 @@ class Space:
     def __repr__(self) -> str:
         return f"{self.kind}({', '.join(map(source, self.args))})"
 
-    def labels(self) -> tuple[Any, ...]:
-        """What names each option: a config's tag (``#2`` on the second of a kind), else the option itself."""
-        names: list[Any] = []
-        for option in self.args:
+    def options(self) -> list[tuple[Any, Any]]:
+        """Each option behind its label: a config's tag (then ``tag#2``), else itself; a range has none."""
+        seen: Counter[str | None] = Counter()
+        made = []
+        for option in self.args if self.kind in ("choice", "grid") else ():
             tag = getattr(type(option), "tag", None)
-            name, number = tag, 2
-            while tag and name in names:
-                name, number = f"{tag}#{number}", number + 1
-            names.append(name if tag else option)
-        return tuple(names)
+            seen[tag] += 1
+            made.append((option if not tag else tag if seen[tag] == 1 else f"{tag}#{seen[tag]}", option))
+        return made
 
     def draw(self, *address: object) -> Any:
         """One value (an option's label), the same for the same address in every process and every run."""
         digest = hashlib.blake2b(repr(address).encode(), digest_size=8).digest()
         generator = random.Random(int.from_bytes(digest, "big"))
-        if self.kind in ("choice", "grid"):
-            return generator.choice(self.labels())
+        if options := self.options():
+            return generator.choice(options)[0]
         low, high = self.args
         if self.kind == "integers":
             return generator.randint(low, high)

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from dltools.cfgutils import (
+    Record,
     Space,
     build,
     choice,
@@ -70,6 +71,28 @@ def test_open_configs_dump_load_and_refuse_to_build() -> None:
     assert load(SceneCfg, "count: {$integers: [1, 2]}").count == integers(1, 2)
     with pytest.raises(ConfigError, match="text:2: shape.share: got 2"):
         load(SceneCfg, "shape:\n  {type: Disc, share: {$uniform: [0, 2]}}")
+
+
+def test_a_space_as_a_default_and_inside_an_option() -> None:
+    class SearchCfg(Record):
+        width: float = uniform(1, 2)
+        hairs: tuple[float, float] = (0.5, 0.5)
+
+        def __post_init__(self) -> None:
+            if self.width > self.hairs[1]:
+                raise ConfigError("too wide")
+
+    cfg = SearchCfg(hairs=choice((0.9, uniform(2, 3)), (1, 1)))
+    assert space(cfg) == {
+        "width": Space("uniform", (1.0, 2.0)),
+        "hairs": Space("choice", ((0.9, uniform(2.0, 3.0)), (1.0, 1.0))),
+        "hairs[(0.9, uniform(2.0, 3.0))].1": Space("uniform", (2.0, 3.0)),
+    }
+    assert (SearchCfg().is_open, SearchCfg(width=0.1).is_open) == (True, False)
+    drawn = {"width": 1.5, "hairs": (0.9, uniform(2.0, 3.0)), "hairs[(0.9, uniform(2.0, 3.0))].1": 2.5}
+    assert resolve(cfg, drawn) == SearchCfg(width=1.5, hairs=(0.9, 2.5))
+    with pytest.raises(ConfigError, match="too wide"):
+        resolve(cfg, {"width": 1.5, "hairs": (1.0, 1.0)})
 
 
 def test_resolve_ignores_branches_not_taken() -> None:
