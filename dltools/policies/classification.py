@@ -48,7 +48,7 @@ class ClassificationPolicyCfg(PolicyCfg["ClassificationPolicy"]):
     aug: PresetCfg = PresetCfg(
         size=(8, 8), strength="none", normalize=None, geometry=GeometryCfg(rotate=10.0, scale=0.125, translate=0.0875)
     )
-    run: RunCfg = RunCfg(total_steps=840)
+    run: RunCfg = RunCfg(total_steps=504)
     store: StoreCfg = StoreCfg(target=TargetCfg(expr="val/acc"))
     writer: MultiWriterCfg = MultiWriterCfg(
         writers={"tensorboard": TensorBoardWriterCfg(), "console": ConsoleWriterCfg(keys="*loss,val/acc,val/f1")}
