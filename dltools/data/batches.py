@@ -24,8 +24,7 @@ def on_tensors(batch: Any, change: Callable[[Tensor], Tensor]) -> Any:
         return change(batch)
     if isinstance(batch, Mapping):
         return {key: on_tensors(value, change) for key, value in batch.items()}
-    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
-        return type(batch)(*(on_tensors(value, change) for value in batch))
     if isinstance(batch, (list, tuple)):
-        return type(batch)(on_tensors(value, change) for value in batch)
+        make = getattr(type(batch), "_make", type(batch))  # a named tuple stays one
+        return make(on_tensors(value, change) for value in batch)
     return batch
