@@ -34,6 +34,26 @@ class OnePass:
     _counts: dict[Over, OverlapCounts] = field(default_factory=dict, repr=False)
 
     @property
+    def dtype(self) -> torch.dtype:
+        """Float32 or better."""
+        return self.log_p.dtype
+
+    @property
+    def num_samples(self) -> int:
+        """Size of the batch."""
+        return len(self.pred)
+
+    @property
+    def num_valid(self) -> Tensor:
+        """Number of elements that count."""
+        return self.labels.num_valid
+
+    @property
+    def bad(self) -> Tensor:
+        """Number of labels out of range."""
+        return self.labels.bad
+
+    @property
     def counts(self) -> OverlapCounts:
         """Overlap per class, made when asked."""
         return self.overlap(self.over)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import reduce
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -14,6 +14,20 @@ from dltools.functional.overlap import OnePass, one_pass
 from dltools.functional.targets import Holds, Task
 
 MaybeTensor = Tensor | Mapping[str, Tensor] | None
+S = TypeVar("S", bound="Seen")
+
+
+class Seen(Protocol):
+    """What losses make of a view; from it the samples and bad targets are logged."""
+
+    @property
+    def dtype(self) -> torch.dtype: ...  # of the loss: float32 or better
+    @property
+    def num_samples(self) -> int: ...
+    @property
+    def num_valid(self) -> Tensor: ...
+    @property
+    def bad(self) -> Tensor: ...
 
 
 class Reads(Protocol):
@@ -30,24 +44,36 @@ class Reads(Protocol):
 
 
 class View:
-    """A prediction and its target; losses that read them in the same way share one pass."""
+    """A prediction and its target; losses that read them in the same way share what they make of them."""
 
     def __init__(self, pred: Any, target: Any, mask: MaybeTensor = None, weight_map: MaybeTensor = None) -> None:
         self.pred: Any = pred
         self.target: Any = target
         self.mask: MaybeTensor = mask
         self.weight_map: MaybeTensor = weight_map
-        self._passes: dict[tuple[str, str, int | None], OnePass] = {}
+        self._made: dict[Hashable, Seen] = {}
         self._routes: dict[tuple[str, str], View] = {}
+
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+        """Prediction, target, mask and weight map; a ShapeError if they are anything but tensors."""
+        pred, target, mask, weight_map = map(_tensor, _NAMES, (self.pred, self.target, self.mask, self.weight_map))
+        if pred is None or target is None:
+            raise ShapeError("pred or target is None", expected="tensors")
+        return pred, target, mask, weight_map
+
+    def once(self, key: Hashable, make: Callable[[], S]) -> S:
+        """What ``make`` makes, for all losses that give the same key."""
+        if key not in self._made:
+            self._made[key] = make()
+        return cast(S, self._made[key])
 
     def read(self, cfg: Reads) -> OnePass:
         """The pass over ``pred``, with counts per sample."""
         key = (cfg.task, cfg.holds, cfg.ignore_index)
-        if key not in self._passes:
-            pred, target, mask, weight_map = map(_tensor, _NAMES, (self.pred, self.target, self.mask, self.weight_map))
-            if pred is None or target is None:
-                raise ShapeError("pred or target is None", expected="tensors")
-            self._passes[key] = one_pass(
+        passed = cast("OnePass | None", self._made.get(key))
+        if passed is None:
+            pred, target, mask, weight_map = self.tensors()
+            passed = self._made[key] = one_pass(
                 pred,
                 target,
                 task=cfg.task,
@@ -58,8 +84,8 @@ class View:
                 over="sample",
             )
         if cfg.check:
-            _check(self._passes[key], self.target, cfg)
-        return self._passes[key]
+            _check(passed, self.target, cfg)
+        return passed
 
     def route(self, pred: str, target: str) -> View:
         """The view of a part of nested predictions and targets, by dotted paths."""
@@ -80,29 +106,41 @@ class View:
     @property
     def dtype(self) -> torch.dtype:
         """Of the loss: float32 or better."""
-        dtype = torch.float32
-        for _, passed in self._all():
-            dtype = torch.promote_types(dtype, passed.log_p.dtype)
-        return dtype
+        found = [one.dtype for _, one in self._all()] or [x.dtype for x in _floats(self.pred)]
+        return reduce(torch.promote_types, found, torch.float32)
 
     def seen(self) -> tuple[Tensor, Tensor]:
         """Number of samples, 0 if nothing in them is valid, and of bad targets.
 
-        Losses that read one target in different ways may each find labels out of range: the most that one finds.
+        Losses that read one target in different ways may each find labels out of range: the most that one finds. A loss
+        that reads the tensors by itself has seen what stands in dimension 0 of the first one.
         """
         samples: list[Tensor] = []
         bad: dict[str, list[Tensor]] = {}
-        for target, passed in self._all():
-            samples.append(passed.labels.num_valid.clamp_max(1) * len(passed.pred))
-            bad.setdefault(target, []).append(passed.labels.bad)
+        for target, one in self._all():
+            samples.append(one.num_valid.clamp_max(1) * one.num_samples)
+            bad.setdefault(target, []).append(one.bad)
+        if not samples:
+            first = next(_floats(self.pred), torch.zeros(0))
+            none = torch.zeros((), dtype=torch.float64, device=first.device)
+            return none + (len(first) if first.ndim else 1), none
         return _most(samples), reduce(torch.add, map(_most, bad.values()))
 
-    def _all(self, path: str = "") -> list[tuple[str, OnePass]]:
-        """The passes that were made, with the path to their target."""
-        here = [(path, passed) for passed in self._passes.values()]
+    def _all(self, path: str = "") -> list[tuple[str, Seen]]:
+        """What was made, with the path to its target."""
+        here = [(path, one) for one in self._made.values()]
         return here + [
             one for (_, target), view in self._routes.items() for one in view._all(f"{path}.{target}".strip("."))
         ]
+
+
+def _floats(tree: Any) -> Iterator[Tensor]:
+    """The tensors of floats in nested mappings and sequences."""
+    if isinstance(tree, Tensor):
+        yield from [tree] if tree.is_floating_point() else []
+    elif isinstance(tree, (Mapping, Sequence)) and not isinstance(tree, str):
+        for part in tree.values() if isinstance(tree, Mapping) else tree:
+            yield from _floats(part)
 
 
 def _most(found: list[Tensor]) -> Tensor:

@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 import torch
 
-from dltools.losses import CELoss, CELossCfg, Combine, CombineCfg, DiceLoss, DiceLossCfg, LinearWeightCfg, Loss
+from dltools.losses import (
+    CELoss,
+    CELossCfg,
+    Combine,
+    CombineCfg,
+    DiceLoss,
+    DiceLossCfg,
+    LinearWeightCfg,
+    Loss,
+    LossCfg,
+    View,
+)
 from dltools.meters import collect
 from tests.hostreads import count_host_reads
 from tests.losses import reference as ref
@@ -111,3 +122,28 @@ def test_no_host_read_until_somebody_collects(loss: Loss[Any]) -> None:
     with count_host_reads() as reads:
         CELoss(check=True)(pred, target)
     assert reads.count > 0
+
+
+class GapLossCfg(LossCfg["GapLoss"]):
+    pass
+
+
+class GapLoss(Loss[GapLossCfg]):
+    """Reads nested tensors by itself."""
+
+    def sums(self, view: View) -> dict[str, torch.Tensor]:
+        first, second = ((view.pred["features"][i] - view.target[i]).double().sum() for i in range(2))
+        return {"gap": first + second}
+
+    def value(self, sums: dict[str, torch.Tensor]) -> torch.Tensor:
+        return sums["gap"]
+
+
+@pytest.mark.parametrize(("dtype", "of_loss"), [(torch.float16, torch.float32), (torch.float64, torch.float64)])
+def test_a_loss_that_reads_nested_tensors_by_itself(dtype: torch.dtype, of_loss: torch.dtype) -> None:
+    loss = GapLoss()
+    features = [torch.ones(3, 2, dtype=dtype), torch.ones(3, 4, dtype=dtype)]
+    value = loss({"step": 7, "features": features}, [torch.zeros(3, 2), torch.zeros(3, 4)])
+    assert (value.item(), value.dtype) == (18, of_loss)
+    report = collect({"gap": loss})
+    assert (report["gap/loss"], report.n["gap/loss"], report["gap/bad_targets"]) == (18, 3, 0)
