@@ -67,3 +67,8 @@ class Schedule(Component[CfgT], ABC):
         """Share of the way from the end of the warm-up to the last step; 0 where there is no way."""
         warmup, total = self.cfg.warmup_steps, self.cfg.total_steps or math.inf
         return (step - warmup) / (total - warmup) if total > warmup else 0.0
+
+
+def half_cosine(begin: float, end: float, share: float) -> float:
+    """From ``begin`` to ``end`` along half a cosine."""
+    return end + (begin - end) * (1.0 + math.cos(math.pi * share)) / 2.0

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from dltools.cfgutils.config import Config
 from dltools.errors import ConfigError, did_you_mean
 from dltools.optim.schedulers.base import Schedule, ScheduleCfg
+from dltools.optim.schedulers.plateau import Plateau, PlateauCfg
 
 WRITTEN = frozenset({"lr", "weight_decay", "momentum", "betas"})
 """What a scheduler writes into a group."""
@@ -29,6 +30,8 @@ class SchedulerCfg(Config["Scheduler"]):
     """The momentum itself, or ``betas[0]``."""
     groups: Mapping[str, ScheduleCfg[Any]] = {}
     """Learning-rate factors of single groups by name, in place of ``lr``."""
+    plateau: PlateauCfg | None = None
+    """A further factor on all learning rates, which falls when what ``observe`` is told stops getting better."""
 
     def build(self, optimizer: Optimizer, total_updates: int | None = None) -> Scheduler:
         """A scheduler that has set the values of step 0."""
@@ -38,10 +41,11 @@ class SchedulerCfg(Config["Scheduler"]):
 class Scheduler:
     """Keeps the values in an optimizer's groups at ``base value x f(step)``.
 
-    Nothing but the step is its state, so whatever is loaded first, optimizer or scheduler, the values are those of the
-    step: after the optimizer's ``load_state_dict`` they are written again. Base values are the groups' ``initial_lr``
-    and ``initial_weight_decay``; where absent, the values found. A value that is a tensor is filled in place, and stays
-    the same tensor when the optimizer loads a state. A group with ``freeze_steps`` gets learning rate 0 until then.
+    Nothing but the step is its state (and the plateau, if there is one), so whatever is loaded first, optimizer or
+    scheduler, the values are those of the step: after the optimizer's ``load_state_dict`` they are written again. Base
+    values are the groups' ``initial_lr`` and ``initial_weight_decay``; where absent, the values found. A value that is
+    a tensor is filled in place, and stays the same tensor when the optimizer loads a state. A group with
+    ``freeze_steps`` gets learning rate 0 until then.
 
     >>> from dltools.optim.schedulers.curves import LinearScheduleCfg
     >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.8)
@@ -70,6 +74,7 @@ class Scheduler:
         self._weight_decay = _built(cfg.weight_decay, total_updates)
         self._momentum = _built(cfg.momentum, total_updates)
         self._groups = {name: _built(schedule, total_updates) for name, schedule in cfg.groups.items()}
+        self.plateau: Plateau | None = None if cfg.plateau is None else cfg.plateau.build()
         self._attach()
         self._write()
 
@@ -99,14 +104,24 @@ class Scheduler:
         self.last_epoch = _whole(step, "step")
         self._write()
 
+    def observe(self, value: float) -> None:
+        """Tell the plateau a value, such as the loss of a validation."""
+        if self.plateau is None:
+            raise ConfigError("observe() without a plateau", hint="SchedulerCfg(plateau=PlateauCfg())")
+        self.plateau.observe(value)
+        self._write()
+
     def state_dict(self) -> dict[str, Any]:
-        """The step; all else follows from the config."""
-        return {"step": self.last_epoch}
+        """The step, and the plateau where one is configured; all else follows from the config."""
+        own = {} if self.plateau is None else {"plateau": self.plateau.state_dict()}
+        return {"step": self.last_epoch, **own}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""
         if "step" not in state:
             raise ConfigError(f"the scheduler's state has the keys {sorted(state)}", expected="'step'")
+        if self.plateau is not None and "plateau" in state:
+            self.plateau.load_state_dict(state["plateau"])
         self.set(state["step"])
 
     def _attach(self) -> None:
@@ -132,8 +147,9 @@ class Scheduler:
         for group in self.optimizer.param_groups:
             schedule = self._groups.get(group.get("name", ""), self._lr)
             freeze = group.get("freeze_steps", 0)
-            if schedule is not None or freeze:
+            if schedule is not None or freeze or self.plateau is not None:
                 factor = 1.0 if schedule is None else schedule(self.last_epoch)
+                factor *= 1.0 if self.plateau is None else self.plateau.factor
                 _scale(group, "lr", 0.0 if self.last_epoch < freeze else factor)
             if self._weight_decay is not None and "weight_decay" in group:
                 _scale(group, "weight_decay", self._weight_decay(self.last_epoch))

@@ -14,15 +14,24 @@ from dltools.errors import ConfigError
 from dltools.optim import (
     ConstantScheduleCfg,
     CosineScheduleCfg,
+    ExponentialScheduleCfg,
     LinearScheduleCfg,
     OneCycleScheduleCfg,
+    PolynomialScheduleCfg,
     Schedule,
     ScheduleCfg,
 )
 
-ALL = [ConstantScheduleCfg, LinearScheduleCfg, CosineScheduleCfg, OneCycleScheduleCfg]
-BEGIN = {"ConstantSchedule": 1.0, "LinearSchedule": 1.0, "CosineSchedule": 1.0, "OneCycleSchedule": 0.04}
-END = {"ConstantSchedule": 1.0, "LinearSchedule": 0.0, "CosineSchedule": 0.0, "OneCycleSchedule": 4e-6}
+ALL: list[Any] = [
+    ConstantScheduleCfg,
+    LinearScheduleCfg,
+    CosineScheduleCfg,
+    OneCycleScheduleCfg,
+    PolynomialScheduleCfg,
+    ExponentialScheduleCfg,
+]
+BEGIN = dict.fromkeys([cfg.tag for cfg in ALL], 1.0) | {"OneCycleSchedule": 0.04}
+END = dict.fromkeys(BEGIN, 0.0) | {"ConstantSchedule": 1.0, "OneCycleSchedule": 4e-6, "ExponentialSchedule": 0.01}
 each = pytest.mark.parametrize("cfg", ALL, ids=lambda cfg: cfg.tag)
 steps = st.integers(1, 400)
 
