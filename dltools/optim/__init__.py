@@ -43,8 +43,22 @@ if TYPE_CHECKING:
     from dltools.optim.schedulers.plateau import PlateauCfg as PlateauCfg
     from dltools.optim.schedulers.scheduler import Scheduler as Scheduler
     from dltools.optim.schedulers.scheduler import SchedulerCfg as SchedulerCfg
+    from dltools.optim.torch_optim import AdadeltaCfg as AdadeltaCfg
+    from dltools.optim.torch_optim import AdafactorCfg as AdafactorCfg
+    from dltools.optim.torch_optim import AdagradCfg as AdagradCfg
+    from dltools.optim.torch_optim import AdamaxCfg as AdamaxCfg
+    from dltools.optim.torch_optim import AdamCfg as AdamCfg
+    from dltools.optim.torch_optim import AdamLikeCfg as AdamLikeCfg
     from dltools.optim.torch_optim import AdamWCfg as AdamWCfg
+    from dltools.optim.torch_optim import ASGDCfg as ASGDCfg
+    from dltools.optim.torch_optim import LBFGSCfg as LBFGSCfg
+    from dltools.optim.torch_optim import MuonCfg as MuonCfg
+    from dltools.optim.torch_optim import NAdamCfg as NAdamCfg
+    from dltools.optim.torch_optim import RAdamCfg as RAdamCfg
+    from dltools.optim.torch_optim import RMSpropCfg as RMSpropCfg
+    from dltools.optim.torch_optim import RpropCfg as RpropCfg
     from dltools.optim.torch_optim import SGDCfg as SGDCfg
+    from dltools.optim.torch_optim import SparseAdamCfg as SparseAdamCfg
     from dltools.optim.utils.groups import GroupRow as GroupRow
     from dltools.optim.utils.groups import GroupRuleCfg as GroupRuleCfg
     from dltools.optim.utils.groups import ParamGroups as ParamGroups

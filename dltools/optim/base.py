@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
 import torch
 from torch import nn
@@ -34,10 +34,12 @@ class OptimCfg(Config[T_co]):
     its implementation when it loads a state: a learning rate changed in the config takes effect on resuming, and one
     that a schedule had moved keeps its ratio to the base.
 
-    Raises ConfigError where there is nothing to train, and for an ``impl`` that the optimizer or its parameters do not
-    allow.
+    Raises ConfigError where there is nothing to train, for an ``impl`` that the optimizer or its parameters do not
+    allow, and for whatever the optimizer refuses.
     """
 
+    hint: ClassVar[str] = ""
+    """What to do when the optimizer refuses its parameters."""
     lr: Positive
     """Base learning rate."""
     groups: ParamGroupsCfg = ParamGroupsCfg()
@@ -51,8 +53,7 @@ class OptimCfg(Config[T_co]):
         options = {name: value for name, value in values(self).items() if name not in OURS}
         if isinstance(params, nn.Module):
             sparse = any(vars(module).get("sparse") is True for module in params.modules())
-            decay = options.get("weight_decay", 0.0)
-            given: list[Any] = list(param_groups(params, lr=self.lr, weight_decay=decay, cfg=self.groups))
+            given: list[Any] = self._grouped(params, options.get("weight_decay"))
         else:
             sparse, given = False, _listed(params)
         tensors = list(_tensors(given))
@@ -62,12 +63,20 @@ class OptimCfg(Config[T_co]):
                 hint="requires_grad_(True) on some; a generator gives its parameters only once, a list again and again",
             )
         can_fuse = not sparse and not options.get("differentiable") and all(map(_fusible, tensors))
-        optimizer = make(given, **options, **_implementation(self.impl, make, can_fuse))
+        try:
+            optimizer = make(given, **options, **_implementation(self.impl, make, can_fuse))
+        except ValueError as error:
+            raise ConfigError(f"{make.__name__}: {error}", hint=self.hint) from None
         for group in optimizer.param_groups:
             for name in (name for name in BASE if name in group):
                 group[f"initial_{name}"] = group[name]
         optimizer.register_load_state_dict_pre_hook(_keep_configured)
         return optimizer
+
+    def _grouped(self, model: nn.Module, weight_decay: float | None) -> list[Any]:
+        """The groups of a module; without weight decay no role differs from another."""
+        cfg = self.groups if weight_decay is not None else self.groups.replace(decay_roles=())
+        return list(param_groups(model, lr=self.lr, weight_decay=weight_decay or 0.0, cfg=cfg))
 
 
 def _listed(params: Any) -> list[Any]:

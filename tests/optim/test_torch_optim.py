@@ -6,37 +6,76 @@ from typing import Any
 
 import pytest
 import torch
+from torch.optim import Optimizer
 
 from dltools.cfgutils import build, override
 from dltools.errors import ConfigError
-from dltools.optim import AdamWCfg, SGDCfg
+from dltools.optim import AdamWCfg, LBFGSCfg, MuonCfg, OptimCfg, SGDCfg
+from tests.strategies import subclasses
 
-CONFIGS = [(AdamWCfg, torch.optim.AdamW), (SGDCfg, torch.optim.SGD)]
-both = pytest.mark.parametrize(("cfg", "torchs"), CONFIGS)
+CONFIGS: list[Any] = [cfg for cfg in subclasses(OptimCfg) if cfg.tag and cfg.__module__ == AdamWCfg.__module__]
+each = pytest.mark.parametrize("cfg", CONFIGS, ids=lambda cfg: cfg.tag)
+OPTIONS: dict[str, dict[str, Any]] = {
+    "AdamW": {"betas": (0.8, 0.9), "amsgrad": True, "weight_decay": 0.01},
+    "Adam": {"amsgrad": True, "weight_decay": 0.01},
+    "NAdam": {"momentum_decay": 0.1, "decoupled_weight_decay": True, "weight_decay": 0.1},
+    "SGD": {"momentum": 0.9, "weight_decay": 0.01},
+    "Rprop": {"etas": (0.4, 1.5), "step_sizes": (0.01, 1.0)},
+    "RMSprop": {"momentum": 0.5, "centered": True},
+    "ASGD": {"t0": 1.0},
+    "LBFGS": {"max_iter": 3},
+    "Muon": {"adjust_lr_fn": "match_rms_adamw"},
+}
 
 
-@both
-def test_fields_and_defaults_are_torch_s(cfg: Any, torchs: Any) -> None:
-    real = {name: p.default for name, p in inspect.signature(torchs).parameters.items() if name != "params"}
-    assert real.pop("fused") is None
-    assert real.pop("foreach") is None
+def test_torch_s_optimizers_are_complete() -> None:
+    public = [cls for cls in vars(torch.optim).values() if isinstance(cls, type) and issubclass(cls, Optimizer)]
+    assert {cfg._target for cfg in CONFIGS} == set(public) - {Optimizer}
+    assert all(cfg.__name__ == f"{cfg._target.__name__}Cfg" for cfg in CONFIGS)
+
+
+@each
+def test_fields_and_defaults_are_torch_s(cfg: Any) -> None:
+    real = {name: p.default for name, p in inspect.signature(cfg._target).parameters.items() if name != "params"}
+    for implementation in ("fused", "foreach"):
+        assert real.pop(implementation, None) is None
     ours = {field.name: field.default for field in dataclasses.fields(cfg)}
     assert set(ours) - set(real) == {"groups", "impl"}
     assert {name: ours[name] for name in real} == real
 
 
-@both
-def test_a_built_optimizer_moves_as_torch_s_does(cfg: Any, torchs: Any) -> None:
-    options: dict[str, Any] = {"lr": 0.1, "weight_decay": 0.01}
-    options |= {"betas": (0.8, 0.9), "amsgrad": True} if torchs is torch.optim.AdamW else {"momentum": 0.9}
-    mine, theirs = (torch.nn.Parameter(torch.linspace(-1, 1, 5, dtype=torch.float64)) for _ in range(2))
-    ours, real = build(cfg(**options, impl="loop"), [mine]), torchs([theirs], **options)
-    assert type(ours) is torchs
+@each
+def test_a_built_optimizer_moves_as_torch_s_does(cfg: Any) -> None:
+    options: dict[str, Any] = {"lr": 0.1, **OPTIONS.get(cfg.tag, {})}
+    mine, theirs = (torch.nn.Parameter(torch.linspace(-1, 1, 6, dtype=torch.float64).view(2, 3)) for _ in range(2))
+    ours, real = build(cfg(**options, impl="loop"), [mine]), cfg._target([theirs], **options)
+    assert type(ours) is cfg._target
     for n in range(4):
         for param, optimizer in ((mine, ours), (theirs, real)):
             param.grad = torch.sin(param.detach() + n)
-            optimizer.step()
+            if cfg.tag == "SparseAdam":
+                param.grad = param.grad.to_sparse(1)
+            optimizer.step(*[lambda param=param: param.grad.sum()] * (cfg.tag == "LBFGS"))
     assert torch.equal(mine, theirs)
+    assert not torch.equal(mine, torch.linspace(-1, 1, 6, dtype=torch.float64).view(2, 3))
+
+
+@each
+def test_a_module_of_matrices_is_grouped(cfg: Any) -> None:
+    optimizer = build(cfg(), torch.nn.Sequential(torch.nn.Linear(2, 3, bias=False), torch.nn.Linear(3, 2, bias=False)))
+    assert [len(group["params"]) for group in optimizer.param_groups] == [2]
+
+
+def test_lbfgs_has_one_group() -> None:
+    optimizer = build(LBFGSCfg(), torch.nn.Linear(2, 2))
+    assert [len(group["params"]) for group in optimizer.param_groups] == [2]
+    with pytest.raises(ConfigError, match="LBFGS"):
+        build(LBFGSCfg(), [{"params": [torch.nn.Parameter(torch.zeros(1))]} for _ in range(2)])
+
+
+def test_muon_takes_matrices_only() -> None:
+    with pytest.raises(ConfigError, match=r"Muon.*2D.*MixedOptimCfg"):
+        build(MuonCfg(), torch.nn.Linear(2, 2))
 
 
 def test_sgd_first_steps_by_hand() -> None:
