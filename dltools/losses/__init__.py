@@ -6,6 +6,7 @@ from dltools._lazy import lazy
 
 if TYPE_CHECKING:
     from dltools.losses import probabilistic as probabilistic
+    from dltools.losses import segmentation as segmentation
     from dltools.losses import statistical as statistical
     from dltools.losses.base import Loss as Loss
     from dltools.losses.base import LossCfg as LossCfg
@@ -26,6 +27,26 @@ if TYPE_CHECKING:
     from dltools.losses.probabilistic.cross_entropy import CrossEntropyLossCfg as CrossEntropyLossCfg
     from dltools.losses.probabilistic.focal import FocalLoss as FocalLoss
     from dltools.losses.probabilistic.focal import FocalLossCfg as FocalLossCfg
+    from dltools.losses.segmentation.region.g_dice import GDice as GDice
+    from dltools.losses.segmentation.region.g_dice import GDiceCfg as GDiceCfg
+    from dltools.losses.segmentation.region.g_dice import GDiceLoss as GDiceLoss
+    from dltools.losses.segmentation.region.g_dice import GDiceLossCfg as GDiceLossCfg
+    from dltools.losses.segmentation.region.g_dice import GeneralizedDiceLoss as GeneralizedDiceLoss
+    from dltools.losses.segmentation.region.g_dice import GeneralizedDiceLossCfg as GeneralizedDiceLossCfg
+    from dltools.losses.segmentation.region.jaccard import JaccardLoss as JaccardLoss
+    from dltools.losses.segmentation.region.jaccard import JaccardLossCfg as JaccardLossCfg
+    from dltools.losses.segmentation.region.jaccard import SoftIoU as SoftIoU
+    from dltools.losses.segmentation.region.jaccard import SoftIoUCfg as SoftIoUCfg
+    from dltools.losses.segmentation.region.jaccard import SoftIoULoss as SoftIoULoss
+    from dltools.losses.segmentation.region.jaccard import SoftIoULossCfg as SoftIoULossCfg
+    from dltools.losses.segmentation.region.squared import SqDice as SqDice
+    from dltools.losses.segmentation.region.squared import SqDiceCfg as SqDiceCfg
+    from dltools.losses.segmentation.region.squared import SqDiceLoss as SqDiceLoss
+    from dltools.losses.segmentation.region.squared import SqDiceLossCfg as SqDiceLossCfg
+    from dltools.losses.segmentation.region.squared import SqJaccard as SqJaccard
+    from dltools.losses.segmentation.region.squared import SqJaccardCfg as SqJaccardCfg
+    from dltools.losses.segmentation.region.squared import SqJaccardLoss as SqJaccardLoss
+    from dltools.losses.segmentation.region.squared import SqJaccardLossCfg as SqJaccardLossCfg
     from dltools.losses.statistical.dice import DiceLoss as DiceLoss
     from dltools.losses.statistical.dice import DiceLossCfg as DiceLossCfg
     from dltools.losses.statistical.dice import F1Loss as F1Loss
@@ -34,6 +55,12 @@ if TYPE_CHECKING:
     from dltools.losses.statistical.dice import SoftDICECfg as SoftDICECfg
     from dltools.losses.statistical.dice import SoftDiceLoss as SoftDiceLoss
     from dltools.losses.statistical.dice import SoftDiceLossCfg as SoftDiceLossCfg
+    from dltools.losses.statistical.f_beta import FBetaLoss as FBetaLoss
+    from dltools.losses.statistical.f_beta import FBetaLossCfg as FBetaLossCfg
+    from dltools.losses.statistical.focal_tversky import FocalTverskyLoss as FocalTverskyLoss
+    from dltools.losses.statistical.focal_tversky import FocalTverskyLossCfg as FocalTverskyLossCfg
+    from dltools.losses.statistical.mcc import MCCLoss as MCCLoss
+    from dltools.losses.statistical.mcc import MCCLossCfg as MCCLossCfg
     from dltools.losses.statistical.tversky import TverskiyLoss as TverskiyLoss
     from dltools.losses.statistical.tversky import TverskiyLossCfg as TverskiyLossCfg
     from dltools.losses.statistical.tversky import TverskyLoss as TverskyLoss

@@ -48,6 +48,10 @@ class OverlapLoss(DenseLoss[OverlapCfgT]):
     def score(self, counts: OverlapCounts) -> Tensor:
         """The index, in the shape of the counts: (C,) or (N, C)."""
 
+    def importance(self, counts: OverlapCounts, share: Tensor) -> Tensor:
+        """What each class weighs in the mean: by default its share, the class weight, 0 where it is left out."""
+        return share
+
     def sums(self, view: View) -> Sums:
         passed = self.look(view)
         num_classes = passed.prob.shape[1]
@@ -85,10 +89,10 @@ class OverlapLoss(DenseLoss[OverlapCfgT]):
         if self.cfg.classes is not None:
             chosen = torch.tensor([c in self.cfg.classes for c in range(loss.shape[-1])], device=loss.device)
             weights = chosen.to(loss.dtype) if weights is None else torch.where(chosen, weights, 0)
-        if weights is None:
-            return loss.masked_fill(left_out, 0), left_out.logical_not().to(loss.dtype)
-        share = torch.where(left_out, 0, weights)
-        return loss.masked_fill(share == 0, 0) * share, share
+        kept = left_out.logical_not().to(loss.dtype) if weights is None else torch.where(left_out, 0, weights)
+        loss = loss.masked_fill(left_out if weights is None else kept == 0, 0)
+        share = self.importance(counts, kept)
+        return loss if weights is None and share is kept else loss * share, share
 
 
 def _present(counts: OverlapCounts, absent: Tensor) -> OverlapCounts:

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from dltools.losses.statistical.dice import SoftDICECfg as SoftDICECfg
     from dltools.losses.statistical.dice import SoftDiceLoss as SoftDiceLoss
     from dltools.losses.statistical.dice import SoftDiceLossCfg as SoftDiceLossCfg
+    from dltools.losses.statistical.f_beta import FBetaLoss as FBetaLoss
+    from dltools.losses.statistical.f_beta import FBetaLossCfg as FBetaLossCfg
+    from dltools.losses.statistical.focal_tversky import FocalTverskyLoss as FocalTverskyLoss
+    from dltools.losses.statistical.focal_tversky import FocalTverskyLossCfg as FocalTverskyLossCfg
+    from dltools.losses.statistical.mcc import MCCLoss as MCCLoss
+    from dltools.losses.statistical.mcc import MCCLossCfg as MCCLossCfg
     from dltools.losses.statistical.tversky import TverskiyLoss as TverskiyLoss
     from dltools.losses.statistical.tversky import TverskiyLossCfg as TverskiyLossCfg
     from dltools.losses.statistical.tversky import TverskyLoss as TverskyLoss

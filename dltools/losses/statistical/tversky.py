@@ -31,7 +31,12 @@ class TverskyLoss(OverlapLoss[TverskyLossCfg]):
     """
 
     def score(self, counts: OverlapCounts) -> Tensor:
-        return ratio(counts.tp, counts.tp + self.cfg.alpha * counts.fp + self.cfg.beta * counts.fn)
+        return tversky_index(counts, self.cfg.alpha, self.cfg.beta)
+
+
+def tversky_index(counts: OverlapCounts, alpha: float, beta: float) -> Tensor:
+    """Tversky index; 0 where it is 0/0, as it may be with a price of 0."""
+    return ratio(counts.tp, counts.tp + alpha * counts.fp + beta * counts.fn)
 
 
 TverskiyLoss = TverskyLoss
