@@ -1,4 +1,4 @@
-"""Pixel losses: a function of the target's log-probability, averaged over valid pixels."""
+"""Pixel losses: one for each element, most often of the target's log-probability, averaged over valid pixels."""
 
 from __future__ import annotations
 
@@ -19,39 +19,49 @@ Normalizer: TypeAlias = Literal["valid", "positives"]
 
 
 class AnyPixelLoss(DenseLoss[DenseCfgT]):
-    """What the two families of pixel losses share; ``setup`` may set the two attributes."""
+    """What all pixel losses share: a loss for each element, averaged over those that count."""
 
-    smoothing: float = 0.0
-    """Share of the target that goes evenly to all classes; for a loss that is linear in ``log_p``."""
     normalizer: Normalizer = "valid"
     """What the mean divides by: all elements that count, or the positive ones among them (at least 1)."""
 
     @abstractmethod
-    def side(self, log_p: Tensor, positive: Tensor) -> Tensor:
-        """Loss by the target's log-probability; ``positive``: whether the target is the class or its absence."""
+    def elements(self, view: View) -> tuple[Labels, Tensor, Tensor | None]:
+        """What counts; the loss of each element, times its class weight; that weight, unless it is 1."""
+
+    def weighted(self, view: View) -> tuple[Labels, Tensor, Tensor | None]:
+        """What counts; the loss of each element, times its weight; that weight, unless it is 1. 0 where excluded."""
+        labels, loss, share = self.elements(view)
+        loss = torch.where(labels.valid, loss, 0)
+        loss = loss if labels.weights is None else loss * labels.weights
+        if self.normalizer == "positives":
+            share = labels.y if share is None else share * labels.y
+        return labels, loss, labels.weights if share is None else labels.weight * share
 
     def sums(self, view: View) -> Sums:
-        passed = self.look(view)
-        loss, share = self._of_pixels(passed) if passed.labels.of_pixels else self._of_elements(passed)
-        loss, weight = self._weighted(passed.labels, loss, share)
+        labels, loss, weight = self.weighted(view)
         if self.cfg.reduction == "none":
             return {"loss": loss.squeeze(1) if self.cfg.task == "binary" else loss}
-        return {"loss": total(loss), "weight": passed.labels.num_valid if weight is None else total(weight)}
+        return {"loss": total(loss), "weight": labels.num_valid if weight is None else total(weight)}
 
     def value(self, sums: Sums) -> Tensor:
         if self.cfg.reduction != "mean":
             return sums["loss"]
         return ratio(sums["loss"], sums["weight"] if self.normalizer == "valid" else sums["weight"].clamp_min(1))
 
-    def _weighted(self, labels: Labels, loss: Tensor, share: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Loss of each element times its weight, and that weight, unless it is 1; 0 where it is excluded."""
-        loss = torch.where(labels.valid, loss, 0)
-        loss = loss if labels.weights is None else loss * labels.weights
-        if self.normalizer == "positives":
-            share = labels.y if share is None else share * labels.y
-        if share is None:
-            return loss, labels.weights
-        return loss, labels.weight * share
+
+class SideLoss(AnyPixelLoss[DenseCfgT]):
+    """A loss of the log-probability of the target, or of both sides of an element; ``setup`` may set ``smoothing``."""
+
+    smoothing: float = 0.0
+    """Share of the target that goes evenly to all classes; for a loss that is linear in ``log_p``."""
+
+    @abstractmethod
+    def side(self, log_p: Tensor, positive: Tensor) -> Tensor:
+        """Loss by the target's log-probability; ``positive``: whether the target is the class or its absence."""
+
+    def elements(self, view: View) -> tuple[Labels, Tensor, Tensor | None]:
+        passed = self.look(view)
+        return passed.labels, *(self._of_pixels(passed) if passed.labels.of_pixels else self._of_elements(passed))
 
     def _of_pixels(self, passed: OnePass) -> tuple[Tensor, Tensor | None]:
         """Loss of each pixel, times its class weight, and that weight."""
@@ -75,14 +85,17 @@ class AnyPixelLoss(DenseLoss[DenseCfgT]):
         else:
             loss = y * self.side(passed.log_p, true) + (1 - y) * self.side(passed.log_q, ~true)
         if self.smoothing:
-            loss = torch.lerp(loss, self.side(passed.mean_log_p, true), self.smoothing)
+            here = y if passed.log_q is None else true
+            other = 2 * passed.mean_log_p - passed.log_p
+            even = (self.side(passed.log_p, here) + self.side(other, ~here)) / 2
+            loss = torch.lerp(loss, even, self.smoothing)
         if classes is None:
             return loss, None
         share = _along_channels(classes, y)
         return loss * share, share
 
 
-class PixelLoss(AnyPixelLoss[DenseCfgT]):
+class PixelLoss(SideLoss[DenseCfgT]):
     """A loss made of the log-probability of the target alone, mean over valid pixels.
 
     For soft targets ``sum_c y_c pixel(log p_c)``; for multilabel and binary tasks both sides of each element.
@@ -97,7 +110,7 @@ class PixelLoss(AnyPixelLoss[DenseCfgT]):
         return self.pixel(log_p)
 
 
-class SidedPixelLoss(AnyPixelLoss[DenseCfgT]):
+class SidedPixelLoss(SideLoss[DenseCfgT]):
     """A pixel loss that treats positives and negatives of multilabel and binary tasks differently."""
 
     @abstractmethod
