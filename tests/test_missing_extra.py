@@ -23,12 +23,21 @@ CASES = [
     ("tensorboard", "tensorboard", "from dltools.writers import TensorBoardWriter; TensorBoardWriter()"),
     ("opencv-python-headless", "plot", "from dltools.writers.png import check_format; check_format('jpg')"),
     ("opencv-python-headless", "augs", "from dltools.augs.resample import opencv; opencv()"),
+    *(
+        (package, extra, f"from dltools.optim import *; ExternalOptimCfg(source='{source}', name='Lion').product()")
+        for package, extra, source in (
+            ("pytorch-optimizer", "optim", "pytorch_optimizer"),
+            ("schedulefree", "optim", "schedulefree"),
+            ("timm", "models", "timm"),
+        )
+    ),
 ]
 """Package, extra, and a program that needs it."""
 
 PROBE = '''
 import json, sys
 BLOCKED = "albumentations cv2 matplotlib mlflow onnx ray skimage sklearn tensorboard timm torchmetrics wandb".split()
+BLOCKED += ["pytorch_optimizer", "schedulefree"]
 
 class Without:
     """A finder that does not find the blocked packages."""

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from dltools.optim import utils as utils
     from dltools.optim.base import OptimCfg as OptimCfg
     from dltools.optim.base import Params as Params
+    from dltools.optim.external import ExternalOptimCfg as ExternalOptimCfg
+    from dltools.optim.mixed import MixedOptim as MixedOptim
+    from dltools.optim.mixed import MixedOptimCfg as MixedOptimCfg
     from dltools.optim.schedulers.base import Schedule as Schedule
     from dltools.optim.schedulers.base import ScheduleCfg as ScheduleCfg
     from dltools.optim.schedulers.compose import PointsSchedule as PointsSchedule

@@ -49,11 +49,10 @@ class OptimCfg(Config[T_co]):
 
     def build(self, params: Params) -> T_co:
         """The optimizer of a module's parameters, or of given groups or parameters."""
-        make = self.product()
-        options = {name: value for name, value in values(self).items() if name not in OURS}
+        make, options = self.product(), self.arguments()
         if isinstance(params, nn.Module):
             sparse = any(vars(module).get("sparse") is True for module in params.modules())
-            given: list[Any] = self._grouped(params, options.get("weight_decay"))
+            given: list[Any] = self.grouped(params)
         else:
             sparse, given = False, _listed(params)
         tensors = list(_tensors(given))
@@ -73,10 +72,19 @@ class OptimCfg(Config[T_co]):
         optimizer.register_load_state_dict_pre_hook(_keep_configured)
         return optimizer
 
-    def _grouped(self, model: nn.Module, weight_decay: float | None) -> list[Any]:
-        """The groups of a module; without weight decay no role differs from another."""
-        cfg = self.groups if weight_decay is not None else self.groups.replace(decay_roles=())
-        return list(param_groups(model, lr=self.lr, weight_decay=weight_decay or 0.0, cfg=cfg))
+    def arguments(self) -> dict[str, Any]:
+        """What the optimizer's class is given besides the parameters."""
+        return {name: value for name, value in values(self).items() if name not in OURS}
+
+    def grouped(self, model: nn.Module) -> list[Any]:
+        """The groups of a module; without a weight decay no role differs from another."""
+        decay, cfg = self.arguments().get("weight_decay"), self.groups
+        if chosen := [rule for rule in cfg.rules if rule.optimizer is not None]:
+            given = f"rule {chosen[0].name!r} chooses the optimizer {chosen[0].optimizer!r}"
+            raise ConfigError(given, hint="MixedOptimCfg has several, to choose from")
+        if decay is None:
+            cfg = cfg.replace(decay_roles=())
+        return list(param_groups(model, lr=self.lr, weight_decay=decay or 0.0, cfg=cfg))
 
 
 def _listed(params: Any) -> list[Any]:

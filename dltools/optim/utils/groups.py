@@ -33,6 +33,8 @@ class GroupRuleCfg(Record):
     """Factor on the learning rate."""
     weight_decay: NonNegative | None = None
     """In place of the optimizer's; None: by role."""
+    optimizer: str | None = None
+    """Which of the optimizers of a MixedOptim takes them; None: its default."""
     freeze_steps: NonNegativeInt = 0
     """The group's learning rate is 0 for so many updates; the Scheduler sees to it."""
 
@@ -96,6 +98,7 @@ class _Settings(NamedTuple):
     lr: float
     weight_decay: float
     freeze_steps: int
+    optimizer: str | None
 
 
 def param_groups(
@@ -135,7 +138,12 @@ def param_groups(
         params.append(param)
     if cfg.on_unused_rule == "error":
         _refuse_unused([rule for rule in cfg.rules if rule.name not in used], firsts)
-    return ParamGroups(({"params": params, **settings._asdict()} for settings, params in groups.items()), rows)
+    return ParamGroups(({"params": params, **_told(settings)} for settings, params in groups.items()), rows)
+
+
+def _told(settings: _Settings) -> dict[str, Any]:
+    told = settings._asdict()
+    return told if settings.optimizer is not None else {k: x for k, x in told.items() if k != "optimizer"}
 
 
 def _trainable(model: nn.Module) -> tuple[list[_Found], dict[str, list[_Found]]]:
@@ -172,9 +180,9 @@ def _parametrised(model: nn.Module, prefix: str) -> tuple[str, nn.Module]:
 def _settings(rule: GroupRuleCfg | None, role: Role, lr: float, weight_decay: float, cfg: ParamGroupsCfg) -> _Settings:
     by_role = weight_decay if role in cfg.decay_roles else 0.0
     if rule is None:
-        return _Settings("decay" if role in cfg.decay_roles else "no_decay", lr, by_role, 0)
+        return _Settings("decay" if role in cfg.decay_roles else "no_decay", lr, by_role, 0, None)
     own = by_role if rule.weight_decay is None else rule.weight_decay
-    return _Settings(rule.name, lr * rule.lr_mult, own, rule.freeze_steps)
+    return _Settings(rule.name, lr * rule.lr_mult, own, rule.freeze_steps, rule.optimizer)
 
 
 def _rule(
