@@ -37,6 +37,15 @@ class AnyPixelLoss(DenseLoss[DenseCfgT]):
             share = labels.y if share is None else share * labels.y
         return labels, loss, labels.weights if share is None else labels.weight * share
 
+    def share_of(self, labels: Labels) -> Tensor | None:
+        """The class weight of each element, if there are any: of a soft pixel, that of its classes by their shares."""
+        if self.class_weights is None:
+            return None
+        y, classes = labels.y, self.class_weights.to(labels.valid.device, labels.dtype)
+        if not labels.of_pixels:
+            return along_channels(classes, y)
+        return (y * along_channels(classes, y)).sum(1) if labels.soft else classes[y]
+
     def sums(self, view: View) -> Sums:
         labels, loss, weight = self.weighted(view)
         if self.cfg.reduction == "none":
@@ -66,12 +75,11 @@ class SideLoss(AnyPixelLoss[DenseCfgT]):
     def _of_pixels(self, passed: OnePass) -> tuple[Tensor, Tensor | None]:
         """Loss of each pixel, times its class weight, and that weight."""
         y, classes, true = passed.labels.y, self.weights_like(passed.log_p), passed.labels.valid
-        loss, share = self.side(passed.log_p, true.unsqueeze(1) if passed.labels.soft else true), None
+        share = self.share_of(passed.labels)
+        loss = self.side(passed.log_p, true.unsqueeze(1) if passed.labels.soft else true)
         if passed.labels.soft:
-            parts = y if classes is None else y * _along_channels(classes, y)
-            loss, share = (parts * loss).sum(1), None if classes is None else parts.sum(1)
-        elif classes is not None:
-            share = classes[y]
+            loss = ((y if classes is None else y * along_channels(classes, y)) * loss).sum(1)
+        elif share is not None:
             loss = loss * share
         if self.smoothing:
             loss = torch.lerp(loss, self.side(passed.class_mean(classes), true), self.smoothing)
@@ -79,7 +87,7 @@ class SideLoss(AnyPixelLoss[DenseCfgT]):
 
     def _of_elements(self, passed: OnePass) -> tuple[Tensor, Tensor | None]:
         """The same for pixels of channels, each of which is there or not."""
-        y, classes, true = passed.labels.y, self.weights_like(passed.log_p), passed.labels.valid
+        y, share, true = passed.labels.y, self.share_of(passed.labels), passed.labels.valid
         if passed.log_q is None:
             loss = self.side(passed.log_p, y)
         else:
@@ -89,10 +97,7 @@ class SideLoss(AnyPixelLoss[DenseCfgT]):
             other = 2 * passed.mean_log_p - passed.log_p
             even = (self.side(passed.log_p, here) + self.side(other, ~here)) / 2
             loss = torch.lerp(loss, even, self.smoothing)
-        if classes is None:
-            return loss, None
-        share = _along_channels(classes, y)
-        return loss * share, share
+        return loss if share is None else loss * share, share
 
 
 class PixelLoss(SideLoss[DenseCfgT]):
@@ -121,5 +126,6 @@ class SidedPixelLoss(SideLoss[DenseCfgT]):
         return self.pixel(log_p, positive)
 
 
-def _along_channels(weights: Tensor, like: Tensor) -> Tensor:
+def along_channels(weights: Tensor, like: Tensor) -> Tensor:
+    """(C,) in a shape that broadcasts to (N, C, *S)."""
     return weights.view(1, -1, *[1] * (like.ndim - 2))
