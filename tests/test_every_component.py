@@ -132,7 +132,7 @@ def tasks(cls: type[Config[Any]]) -> list[str]:
 
 def of_task(cls: type[Config[Any]], task: str, **changes: Any) -> Any:
     fields = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    changes |= {"task": task, "num_classes": 2 if task == "binary" else 3}
+    changes |= {"task": task, "holds": "logits", "num_classes": 2 if task == "binary" else 3}
     return example(cls).replace(**{name: value for name, value in changes.items() if name in fields}).build()
 
 

@@ -12,9 +12,10 @@ from torch import Tensor
 from dltools.dist import Group, world
 
 Sums = dict[str, Tensor]
+Sync = Literal["none", "mean", "sum"]
 
 
-def sync_sums(sums: Sums, sync: Literal["none", "mean", "sum"], group: Group = None) -> Sums:
+def sync_sums(sums: Sums, sync: Sync, group: Group = None) -> Sums:
     """The sums of all ranks, in one all_reduce; every rank must call it.
 
     A loss of global sums is the loss of the whole batch, however unevenly its pixels are spread, which no mean of
