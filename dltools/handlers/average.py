@@ -14,7 +14,7 @@ from annotated_types import Ge, Lt
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
-from dltools.cfgutils.annotations import PositiveInt
+from dltools.cfgutils.annotations import NonNegativeInt, PositiveInt
 from dltools.cfgutils.config import Config
 from dltools.errors import ConfigError, did_you_mean
 from dltools.handlers.foreach import copy_, lerp_, unless
@@ -180,3 +180,28 @@ class Ema(Average[EmaCfg]):
     def weight(self, n: int) -> float:
         ramp = self.cfg.warmup == "ramp"
         return 1.0 - (min(self.cfg.decay, (1 + n) / (10 + n)) if ramp else self.cfg.decay)
+
+
+class SwaCfg(AverageCfg["Swa"]):
+    """Equal average of all weights from some update on."""
+
+    start_step: NonNegativeInt = 0
+    """Updates before the first that counts; until then the average is a copy."""
+
+
+class Swa(Average[SwaCfg]):
+    """Stochastic weight averaging: the mean of the weights after every ``every``-th update past ``start_step``.
+
+    >>> model = nn.Linear(1, 1, bias=False)
+    >>> swa = SwaCfg(start_step=1).build(model)
+    >>> for weight in (9.0, 1.0, 2.0):
+    ...     _ = nn.init.constant_(model.weight, weight)
+    ...     swa.update()
+    >>> swa.module.weight.item()
+    1.5
+
+    A skipped update counts as one, and changes nothing. Izmailov et al. 2018, arXiv:1803.05407.
+    """
+
+    def weight(self, n: int) -> float:
+        return 1.0 / max(1, n + 1 - self.cfg.start_step // self.cfg.every)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Annotated, Any, TypeVar
 
+import torch
 from annotated_types import Gt
 from torch import Tensor
 
 from dltools.cfgutils.annotations import Positive
 from dltools.cfgutils.component import Component
 from dltools.cfgutils.config import Config
+from dltools.errors import ConfigError
+from dltools.handlers.foreach import KERNELS
 from dltools.handlers.gradients import Gradients
 
 T_co = TypeVar("T_co", covariant=True)
@@ -33,10 +36,11 @@ class Clip(Component[CfgT], ABC):
 
     @abstractmethod
     def __call__(self, gradients: Gradients) -> Tensor:
-        """The factor, 0-d, by which the handler multiplies all gradients.
+        """Shorten the gradients; gives the share of their norm that is left, 0-d.
 
-        One that treats tensors or elements apart first calls ``gradients.settle()``, changes ``gradients.tensors`` in
-        place, and gives the share that it left of the norm.
+        One factor for all goes into ``gradients.shrink``, which costs nothing. What treats tensors or elements apart
+        first calls ``gradients.settle()`` and then changes ``gradients.tensors`` in place. What remembers norms leaves
+        out those of ``gradients.skipped``.
         """
 
 
@@ -65,4 +69,77 @@ class ClipNorm(Clip[ClipNormCfg]):
         self.norm_type: float = self.cfg.norm_type
 
     def __call__(self, gradients: Gradients) -> Tensor:
-        return gradients.norm(self.norm_type).reciprocal().mul_(self.cfg.max_norm).clamp_(max=1.0)
+        return gradients.shrink(gradients.norm(self.norm_type).reciprocal().mul_(self.cfg.max_norm).clamp_(max=1.0))
+
+
+class ClipValueCfg(ClipCfg["ClipValue"]):
+    """Bound each element of the gradient."""
+
+    max_value: Positive
+    """Elements are brought into [-max_value, max_value]."""
+
+
+class ClipValue(Clip[ClipValueCfg]):
+    """Bring each element into :math:`[-v, v]`.
+
+    >>> import torch
+    >>> weight = torch.nn.Parameter(torch.zeros(2))
+    >>> weight.grad = torch.tensor([3.0, -0.5])
+    >>> share = ClipValue(max_value=1.0)(Gradients([weight]))
+    >>> weight.grad
+    tensor([ 1.0000, -0.5000])
+    """
+
+    def __call__(self, gradients: Gradients) -> Tensor:
+        before = gradients.norm()
+        gradients.settle()
+        if gradients.tensors:
+            KERNELS._foreach_clamp_max_(gradients.tensors, self.cfg.max_value)
+            KERNELS._foreach_clamp_min_(gradients.tensors, -self.cfg.max_value)
+        return left(before, gradients.norm())
+
+
+class AGCCfg(ClipCfg["AGC"]):
+    """Bound the gradient of each output unit by the size of its weights."""
+
+    ratio: Positive = 0.01
+    """Largest norm of the gradient, in norms of the weights."""
+    eps: Positive = 1e-3
+    """Least norm of the weights that is reckoned with: new units start at 0."""
+
+
+class AGC(Clip[AGCCfg]):
+    r"""Adaptive gradient clipping: per output unit :math:`\|g\| \le r \max(\|w\|, \epsilon)`.
+
+    A unit is a slice along dimension 0 of a matrix or convolution; a bias or gain is one unit.
+
+    >>> import torch
+    >>> weight = torch.nn.Parameter(torch.tensor([[3.0, 4.0], [0.3, 0.4]]))
+    >>> weight.grad = torch.tensor([[0.0, 1.0], [0.0, 1.0]])
+    >>> share = AGC(ratio=0.1)(Gradients([weight]))
+    >>> weight.grad
+    tensor([[0.0000, 0.5000],
+            [0.0000, 0.0500]])
+
+    Brock et al. 2021, arXiv:2102.06171.
+    """
+
+    def __call__(self, gradients: Gradients) -> Tensor:
+        before = gradients.norm()
+        gradients.settle()
+        for param, grad in zip(gradients.params, gradients.tensors, strict=True):
+            if param.shape[:1] != grad.shape[:1]:
+                raise ConfigError("AGC got a sparse gradient", expected="dense ones", hint="ClipNorm takes both")
+            weight = torch.view_as_real(param.detach()) if param.is_complex() else param.detach()
+            dims = tuple(range(1, grad.ndim)) if param.squeeze().ndim > 1 else tuple(range(grad.ndim))
+            size, bound = (
+                torch.linalg.vector_norm(x, dim=dims, keepdim=True, dtype=gradients.dtype) for x in (grad, weight)
+            )
+            factor = bound.clamp_min_(self.cfg.eps).mul_(self.cfg.ratio).div_(size).clamp_(max=1.0)
+            grad.mul_(factor.to(grad.dtype))
+        return left(before, gradients.norm())
+
+
+def left(before: Tensor, after: Tensor) -> Tensor:
+    """The share of a norm that is left; 1 of nothing."""
+    return torch.where(before > 0, after / before, 1.0)

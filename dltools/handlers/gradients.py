@@ -27,15 +27,23 @@ class Gradients:
     def __init__(self, params: Iterable[Tensor], divisor: float | Tensor = 1.0) -> None:
         self.params: list[Tensor] = []
         """Those that have a gradient."""
+        self.positions: list[int] = []
+        """Where they stand among all parameters."""
         self.tensors: list[Tensor] = []
         """Their gradients, to be changed in place only; of a sparse one, the values."""
+        self.size: int = 0
+        """Number of all parameters."""
         for param in params:
+            self.size += 1
             if param.grad is not None:
+                self.positions.append(self.size - 1)
                 self.params.append(param)
                 self.tensors.append(_dense(param, param.grad))
         self.divisor: float | Tensor = divisor
         self.dtype: torch.dtype = torch.float64 if torch.float64 in {g.dtype for g in self.tensors} else torch.float32
         """Of norms and factors."""
+        self.skipped: Tensor | None = None
+        """Whether the update will be skipped, 0-d; None where nothing can skip."""
         self._norms: dict[float, tuple[Tensor, Tensor]] = {}
 
     def raw_norm(self, norm_type: float = 2.0) -> Tensor:
@@ -56,6 +64,12 @@ class Gradients:
         elif weight != 1:
             KERNELS._foreach_mul_(self.tensors, weight)
         self._norms.clear()
+
+    def shrink(self, factor: Tensor) -> Tensor:
+        """Multiply by a 0-d factor, together with the division; gives it back."""
+        self.divisor = self.divisor / factor
+        self._norms.clear()
+        return factor
 
     def settle(self) -> None:
         """Divide in place, once."""
@@ -80,10 +94,22 @@ def total_norm(tensors: list[Tensor], norm_type: float, dtype: torch.dtype) -> T
     """The norm of all tensors as one vector, 0-d; half precision in float32, sharded ones over all shards."""
     if not tensors:
         return torch.zeros((), dtype=dtype)
+    return _whole(torch.linalg.vector_norm(_stacked(tensors, norm_type, dtype), norm_type))
+
+
+def each_norm(tensors: list[Tensor], dtype: torch.dtype) -> Tensor:
+    """The norm of each tensor in one vector."""
+    return _whole(_stacked(tensors, 2.0, dtype)) if tensors else torch.zeros(0, dtype=dtype)
+
+
+def _stacked(tensors: list[Tensor], norm_type: float, dtype: torch.dtype) -> Tensor:
     norms = KERNELS._foreach_norm(tensors, norm_type, dtype=dtype)
     first = norms[0].device
-    total: Any = torch.linalg.vector_norm(torch.stack([norm.to(first) for norm in norms]), norm_type)
-    whole: Tensor = total.full_tensor() if hasattr(total, "full_tensor") else total
+    return torch.stack([norm.to(first) for norm in norms])
+
+
+def _whole(x: Any) -> Tensor:
+    whole: Tensor = x.full_tensor() if hasattr(x, "full_tensor") else x
     return whole
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import reduce
 from typing import Any, Literal
@@ -97,6 +97,8 @@ class StepHandler(Handler):
         self._norm_type = self.clip.norm_type if self.clip else 2.0
         self._needs_norm = bool(self.clip or self.skip or self.scaler)
         self._is_local = False
+        self._train: Callable[[], Any] = getattr(optimizer, "train", bool)
+        self._train()
 
     def __repr__(self) -> str:
         cfg, window = self.cfg, self.cfg.accumulate.window
@@ -119,7 +121,11 @@ class StepHandler(Handler):
         return "\n".join(["StepHandler", *(f"  {name}: {text}" for name, text in phases.items())])
 
     def forward(self) -> AbstractContextManager[Any]:
-        """For the forward pass of the next ``step``: autocast; gradients travel in the last one of a window only."""
+        """For the forward pass of the next ``step``: autocast; gradients travel in the last one of a window only.
+
+        An optimizer with modes (schedule-free ones) is put into training mode.
+        """
+        self._train()
         self._is_local = bool(self.parallel.wrapped) and self.accumulate.size + 1 < self.cfg.accumulate.window
         if self.amp is None:
             return self.parallel.no_sync() if self._is_local else nullcontext()
@@ -266,7 +272,10 @@ class StepHandler(Handler):
     def _update(self, loss: Tensor | None, gradients: Gradients, share: Count | float) -> tuple[StepInfo, bool | None]:
         """Norm, gate, one multiply, apply."""
         norm = gradients.norm(self._norm_type) if self._needs_norm else None
-        flags = [skip(norm, loss) for skip in self.skip] if norm is not None else []
+        judged = loss
+        if loss is not None and self.parallel.world > 1 and any(skip.reads_loss for skip in self.skip):
+            judged = self.parallel.sum_(loss.clone()).div_(self.parallel.world)
+        flags = [skip(norm, judged) for skip in self.skip] if norm is not None else []
         if self.scaler is not None:
             bad = non_finite(gradients.raw_norm(self._norm_type))
             self.scaler.update(bad)
@@ -274,10 +283,8 @@ class StepHandler(Handler):
         if isinstance(share, Tensor):
             flags.append(share.le(0).to(gradients.dtype))
         skipped = reduce(torch.maximum, flags) if flags else None
-        clip = None
-        if self.clip is not None:
-            clip = self.clip(gradients)
-            gradients.divisor = gradients.divisor / clip
+        gradients.skipped = skipped
+        clip = self.clip(gradients) if self.clip is not None else None
         made = update(self.optimizer, gradients, skipped)
         return StepInfo(True, loss, norm, clip, skipped), made
 

@@ -107,11 +107,13 @@ class Target(Component[TargetCfg]):
 
     def value(self, report: Judged) -> float:
         """The value of the expression; NaN where a name is missing."""
-        return float(report) if isinstance(report, (int, float)) else self._parts.value(report)
+        if isinstance(report, (int, float)):
+            return float(report)
+        return float(report[self.cfg.expr]) if self.cfg.expr in report else self._parts.value(report)
 
     def better(self, a: Judged, b: Judged | None) -> bool:
         """Whether ``a`` is better than ``b``, or good for a start if there is no ``b``. Changes nothing."""
-        sign = self._sign(a) or (self._sign(b) if b is not None else 0) or self._refuse_direction(a)
+        sign = (self._sign(b) if b is not None else 0) or self.direction(a)
         new, old = self._rank(a, sign), self._rank(b, sign) if b is not None else None
         if not new.is_known:
             return False
@@ -123,12 +125,20 @@ class Target(Component[TargetCfg]):
             return new.value < old.value
         return new.ties < old.ties
 
+    def direction(self, report: Judged) -> int:
+        """1 if less is better, -1 if more is; a ConfigError if neither config nor report says so."""
+        return self._sign(report) or self._refuse_direction(report)
+
+    def keep(self, report: Judged) -> None:
+        """Take a report for the best."""
+        values = {self.cfg.expr: report} if isinstance(report, (int, float)) else dict(report)
+        self.best = Report(values, higher=getattr(report, "higher", {}))
+
     def update(self, report: Judged) -> Verdict:
         """Judge a report, and keep it if it is the best so far."""
         is_best = self.better(report, self.best)
         if is_best:
-            values = {self.cfg.expr: report} if isinstance(report, (int, float)) else dict(report)
-            self.best = Report(values, higher=getattr(report, "higher", {}))
+            self.keep(report)
         return Verdict(is_best, self.value(report), self._rank(report, 1).shortfall == 0)
 
     def state_dict(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def layer_depths(model: nn.Module, names: Iterable[str]) -> dict[str, int]:
     Bao et al. 2021, arXiv:2106.08254. Raises ConfigError for a model without such a stack.
     """
     modules = walk(model)
-    stack, children = _largest(model, modules)
+    stack, children = stack_of(model)
     index = {f"{stack}{key}": depth for depth, key in enumerate(children)}
     depths: dict[str, int] = {}
     outside = -1
@@ -35,14 +35,20 @@ def layer_depths(model: nn.Module, names: Iterable[str]) -> dict[str, int]:
     return {name: depths[name.rpartition(".")[0]] for name in names}
 
 
-def _largest(model: nn.Module, modules: list[tuple[str, nn.Module]]) -> tuple[str, list[str]]:
-    """The stack: what the names of its parts begin with, and the names of its children."""
-    stacks = [(name, list(m._modules)) for name, m in modules if isinstance(m, nn.Sequential | nn.ModuleList)]
+def stack_of(model: nn.Module) -> tuple[str, list[str]]:
+    """The Sequential or ModuleList with the most children: what the names of its parts begin with, and their keys.
+
+    >>> stack_of(nn.Sequential(nn.Sequential(nn.Linear(1, 1), nn.ReLU(), nn.ReLU())))
+    ('0.', ['0', '1', '2'])
+
+    Raises ConfigError where there is none.
+    """
+    stacks = [(name, list(m._modules)) for name, m in walk(model) if isinstance(m, nn.Sequential | nn.ModuleList)]
     name, children = max(stacks, key=lambda stack: len(stack[1]), default=("", []))
     if not children:
         raise ConfigError(
-            f"layer_decay: {type(model).__name__} has no Sequential or ModuleList",
+            f"{type(model).__name__} has no Sequential or ModuleList",
             expected="a stack of layers to count along",
-            hint="give rules with lr_mult instead",
+            hint="rules with lr_mult, or a match, say by name which layers are meant",
         )
     return (f"{name}." if name else ""), children
