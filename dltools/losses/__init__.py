@@ -5,11 +5,22 @@ from typing import TYPE_CHECKING
 from dltools._lazy import lazy
 
 if TYPE_CHECKING:
+    from dltools.losses import classification as classification
     from dltools.losses import probabilistic as probabilistic
     from dltools.losses import segmentation as segmentation
     from dltools.losses import statistical as statistical
     from dltools.losses.base import Loss as Loss
     from dltools.losses.base import LossCfg as LossCfg
+    from dltools.losses.classification.asymmetric import AsymmetricLoss as AsymmetricLoss
+    from dltools.losses.classification.asymmetric import AsymmetricLossCfg as AsymmetricLossCfg
+    from dltools.losses.classification.ldam import LDAMLoss as LDAMLoss
+    from dltools.losses.classification.ldam import LDAMLossCfg as LDAMLossCfg
+    from dltools.losses.classification.logit_adjusted import LogitAdjustedLoss as LogitAdjustedLoss
+    from dltools.losses.classification.logit_adjusted import LogitAdjustedLossCfg as LogitAdjustedLossCfg
+    from dltools.losses.classification.multi_margin import MultiMarginLoss as MultiMarginLoss
+    from dltools.losses.classification.multi_margin import MultiMarginLossCfg as MultiMarginLossCfg
+    from dltools.losses.classification.soft_margin import SoftMarginLoss as SoftMarginLoss
+    from dltools.losses.classification.soft_margin import SoftMarginLossCfg as SoftMarginLossCfg
     from dltools.losses.combine import Combine as Combine
     from dltools.losses.combine import CombineCfg as CombineCfg
     from dltools.losses.dense import DenseLoss as DenseLoss

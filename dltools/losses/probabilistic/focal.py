@@ -46,13 +46,21 @@ class FocalLoss(SidedPixelLoss[FocalLossCfg]):
         self.normalizer: Normalizer = self.cfg.normalizer
 
     def pixel(self, log_p: Tensor, positive: Tensor) -> Tensor:
-        gamma = self.cfg.gamma
-        if gamma >= 2 or gamma.is_integer():
-            loss = -log_p * (-torch.expm1(log_p)) ** gamma
-        else:  # a power of 0 has no slope, or the slope has none: where the target is certain, 0 with slope 0
-            certain = log_p > -torch.finfo(log_p.dtype).tiny
-            log_p = log_p.masked_fill(certain, -1)
-            loss = (-log_p * (-torch.expm1(log_p)) ** gamma).masked_fill(certain, 0)
+        loss = fading(log_p, self.cfg.gamma)
         if self.cfg.alpha is None:
             return loss
         return torch.where(positive, self.cfg.alpha * loss, (1 - self.cfg.alpha) * loss)
+
+
+def fading(log_p: Tensor, gamma: float) -> Tensor:
+    r"""Cross entropy that fades as it is met, :math:`-(1 - p)^\gamma \log p`.
+
+    >>> fading(torch.tensor([0.5, 1.0]).log(), 2.0)
+    tensor([0.1733, 0.0000])
+    """
+    if gamma >= 2 or gamma.is_integer():
+        return -log_p * (-torch.expm1(log_p)) ** gamma
+    # a power of 0 has no slope, or the slope has none: where the target is certain, 0 with slope 0
+    certain = log_p > -torch.finfo(log_p.dtype).tiny
+    log_p = log_p.masked_fill(certain, -1)
+    return (-log_p * (-torch.expm1(log_p)) ** gamma).masked_fill(certain, 0)
