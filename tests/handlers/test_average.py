@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
+from dltools.cfgutils import build
 from dltools.errors import ConfigError
-from dltools.handlers import EmaCfg, StepHandlerCfg
+from dltools.handlers import EmaCfg, StepHandlerCfg, SwaCfg
 from dltools.handlers.foreach import lerp_each, lerp_jointly
 from tests.handlers.models import batch, mlp
 from tests.hostreads import count_host_reads
@@ -226,3 +228,30 @@ def test_the_handler_averages_made_updates_only(fused: bool) -> None:
             expected = [(old + new) / 2 for old, new in zip(expected, net.parameters(), strict=True)]
     for a, b in zip(step.average.module.parameters(), expected, strict=True):
         assert torch.allclose(a, b, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(("start", "every"), [(0, 1), (3, 1), (0, 2), (5, 2), (4, 3)])
+def test_swa_is_the_mean_of_the_weights_after_its_start(start: int, every: int) -> None:
+    model = nn.Linear(1, 1, bias=False)
+    swa = build(SwaCfg(start_step=start, every=every), model)
+    for update in range(1, 20):
+        nn.init.constant_(model.weight, float(update**2))
+        swa.update()
+        looked = range(every, update + 1, every)
+        counted = [u for u in looked if u > start] or list(looked[-1:])
+        if counted:
+            mean = sum(u**2 for u in counted) / len(counted)
+            assert swa.module.get_parameter("weight").item() == pytest.approx(mean, rel=1e-5)
+
+
+def test_swa_is_torch_s() -> None:
+    model = nn.Linear(3, 2).double()
+    ours, theirs = build(SwaCfg(), model), AveragedModel(model)
+    for _ in range(5):
+        with torch.no_grad():
+            for param in model.parameters():
+                param.add_(torch.randn_like(param))
+        ours.update()
+        theirs.update_parameters(model)
+    for mine, real in zip(ours.module.parameters(), theirs.module.parameters(), strict=True):
+        torch.testing.assert_close(mine, real, rtol=1e-12, atol=1e-14)

@@ -9,8 +9,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from dltools.cfgutils import build
 from dltools.errors import ConfigError
-from dltools.handlers import AccumulateCfg, Clip, ClipCfg, ClipNorm, ClipNormCfg, Gradients, StepHandlerCfg
+from dltools.handlers import (
+    AccumulateCfg,
+    AGCCfg,
+    Clip,
+    ClipCfg,
+    ClipNorm,
+    ClipNormCfg,
+    ClipValueCfg,
+    Gradients,
+    StepHandlerCfg,
+)
 
 
 def holding(*grads: Tensor) -> list[nn.Parameter]:
@@ -80,28 +91,72 @@ def test_bounds_are_positive(bad: float) -> None:
         ClipNormCfg(max_norm=1.0, norm_type=bad)
 
 
-class ValueClipCfg(ClipCfg["ValueClip"]):
-    max_value: float = 0.5
+class SignClipCfg(ClipCfg["SignClip"]):
+    size: float = 0.5
 
 
-class ValueClip(Clip[ValueClipCfg]):
+class SignClip(Clip[SignClipCfg]):
     """A clip of one's own, by element."""
 
     def __call__(self, gradients: Gradients) -> Tensor:
         gradients.settle()
         for grad in gradients.tensors:
-            grad.clamp_(-self.cfg.max_value, self.cfg.max_value)
+            grad.clamp_(-self.cfg.size, self.cfg.size)
         return torch.ones(())
 
 
 @pytest.mark.parametrize("fused", [False, True])
-def test_a_clip_by_element_fits_in(fused: bool) -> None:
+@pytest.mark.parametrize("clip", [SignClipCfg(), ClipValueCfg(max_value=0.5)], ids=lambda cfg: cfg.tag)
+def test_a_clip_by_element_fits_in(fused: bool, clip: Any) -> None:
     net = nn.Linear(2, 1, bias=False)
     nn.init.constant_(net.weight, 0.0)
-    cfg = StepHandlerCfg(clip=ValueClipCfg(), accumulate=AccumulateCfg(window=2))
+    cfg = StepHandlerCfg(clip=clip, accumulate=AccumulateCfg(window=2))
     step = cfg.build(net, torch.optim.SGD(net.parameters(), lr=1.0, fused=fused))
     info: Any = None
     for _ in range(2):
         info = step(net(torch.tensor([[0.25, 4.0]])).sum())
     assert net.weight.tolist() == [[-0.25, -0.5]]
     assert info.grad_norm.item() == pytest.approx(math.hypot(0.25, 4.0))
+
+
+def test_the_share_that_clipping_by_value_leaves() -> None:
+    params = holding(torch.tensor([6.0, -8.0], dtype=torch.float64), torch.tensor([1 - 9j], dtype=torch.complex128))
+    share = build(ClipValueCfg(max_value=2.0))(Gradients(params, divisor=2.0))
+    assert [p.grad.tolist() for p in params if p.grad is not None] == [[2.0, -2.0], [0.5 - 2j]]
+    assert share.item() == pytest.approx(math.sqrt(8 + 4.25) / math.sqrt(9 + 16 + 0.25 + 20.25))
+    assert build(ClipValueCfg(max_value=2.0))(Gradients([])).item() == 1.0
+
+
+def test_agc_by_unit() -> None:
+    """By loops over the units, as in the paper: rows of matrices and filters, whole vectors."""
+    torch.manual_seed(0)
+    shapes = [(4, 3), (4, 2, 3, 3), (5,), (1, 6), (3, 2)]
+    params = [nn.Parameter(torch.randn(shape, dtype=torch.float64) * 0.3) for shape in shapes]
+    with torch.no_grad():
+        params[0][1] = 0.0
+    params[4] = nn.Parameter(torch.randn(3, 2, dtype=torch.complex128))
+    for param in params:
+        param.grad = torch.randn_like(param)
+    ratio, eps, expected = 0.4, 0.01, []
+    for param in params:
+        units = list(param.detach()) if param.squeeze().ndim > 1 else [param.detach()]
+        assert param.grad is not None
+        grads = list(param.grad) if param.squeeze().ndim > 1 else [param.grad]
+        made = []
+        for unit, grad in zip(units, grads, strict=True):
+            bound = ratio * max(float(unit.norm()), eps)
+            made.append(grad / 2 * min(1.0, bound / float(grad.norm() / 2)))
+        expected.append(torch.stack(made).view_as(param))
+    before = math.sqrt(sum(float((p.grad / 2).abs().square().sum()) for p in params if p.grad is not None))
+    share = build(AGCCfg(ratio=ratio, eps=eps))(Gradients(params, divisor=2.0))
+    for param, want in zip(params, expected, strict=True):
+        torch.testing.assert_close(param.grad, want, rtol=1e-12, atol=0)
+    after = math.sqrt(sum(float(x.abs().square().sum()) for x in expected))
+    assert share.item() == pytest.approx(after / before, rel=1e-12)
+
+
+def test_agc_refuses_sparse_gradients() -> None:
+    table = nn.Embedding(4, 2, sparse=True)
+    table(torch.tensor([1])).sum().backward()
+    with pytest.raises(ConfigError, match=r"AGC got a sparse gradient.*ClipNorm"):
+        build(AGCCfg())(Gradients([table.weight]))
