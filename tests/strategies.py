@@ -24,6 +24,7 @@ REQUIRED: dict[str, Any] = {
     "class_counts": (5.0, 2.0, 1.0),
     "num_outputs": 3,
     "max_norm": 1.0,
+    "max_value": 1.0,
     "total_steps": 4,
     "name": "Lion",
     "first": 0.0,

@@ -16,6 +16,8 @@ from dltools.cfgutils.component import Component
 from dltools.cfgutils.config import Config
 from dltools.metrics.target import Judged, Target, TargetCfg
 
+COUNTED = ("num_bad", "num_updates", "seconds")
+
 
 class EarlyStopperCfg(Config["EarlyStopper"]):
     """Reasons to stop."""
@@ -71,11 +73,14 @@ class EarlyStopper(Component[EarlyStopperCfg]):
         self.num_bad: int = 0
         """Reports in a row that were not better."""
         self.num_updates: int = 0
-        self._began: float = time.monotonic()
+        self.seconds: float = 0.0
+        """From the start to the last report."""
+        self._began = time.monotonic()
 
     def __call__(self, report: Judged, num_updates: int | None = None) -> Decision:
         """Judge a report, made after ``num_updates`` updates in all."""
         self.num_updates = self.num_updates + 1 if num_updates is None else num_updates
+        self.seconds = time.monotonic() - self._began
         reasons = self._reasons(report)
         told = [int(self._is_better(report)), *(int(holds) for holds in reasons.values())]
         if dist.world() > 1:
@@ -92,16 +97,16 @@ class EarlyStopper(Component[EarlyStopperCfg]):
         return Decision(bool(reason), bool(best), reason)
 
     def state_dict(self) -> dict[str, Any]:
-        """The best report, what is counted, and the seconds that have passed."""
-        seconds = time.monotonic() - self._began
-        target = self.target.state_dict()
-        return {"target": target, "num_bad": self.num_bad, "num_updates": self.num_updates, "seconds": seconds}
+        """The best report, what is counted, and the seconds up to the last report."""
+        counted = {name: getattr(self, name) for name in COUNTED}
+        return {"target": self.target.state_dict(), **counted}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""
         self.target.load_state_dict(state["target"])
-        self.num_bad, self.num_updates = state["num_bad"], state["num_updates"]
-        self._began = time.monotonic() - state["seconds"]
+        for name in COUNTED:
+            setattr(self, name, state[name])
+        self._began = time.monotonic() - self.seconds
 
     def _best(self) -> float:
         return math.nan if self.target.best is None else self.target.value(self.target.best)
@@ -115,7 +120,7 @@ class EarlyStopper(Component[EarlyStopperCfg]):
 
     def _reasons(self, report: Judged) -> dict[str, bool]:
         """Each reason to stop at once, and whether it holds."""
-        cfg, value, seconds = self.cfg, self.target.value(report), time.monotonic() - self._began
+        cfg, value = self.cfg, self.target.value(report)
         found = {f"{cfg.target.expr} is {value:g}": cfg.on_nan == "stop" and not math.isfinite(value)}
         if cfg.diverge_at is not None:
             sign = self.target.direction(report)
@@ -123,5 +128,5 @@ class EarlyStopper(Component[EarlyStopperCfg]):
         if cfg.max_updates is not None:
             found[f"{self.num_updates} of at most {cfg.max_updates} updates"] = self.num_updates >= cfg.max_updates
         if cfg.max_seconds is not None:
-            found[f"{seconds:.0f} of at most {cfg.max_seconds:g} seconds"] = seconds >= cfg.max_seconds
+            found[f"{self.seconds:.0f} of at most {cfg.max_seconds:g} seconds"] = self.seconds >= cfg.max_seconds
         return found

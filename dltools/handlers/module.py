@@ -17,7 +17,7 @@ from dltools.cfgutils.component import Component
 from dltools.cfgutils.config import Config
 from dltools.errors import ConfigError, did_you_mean
 from dltools.optim.utils.layers import stack_of
-from dltools.optim.utils.names import walk
+from dltools.optim.utils.names import check_regex, walk
 
 T_co = TypeVar("T_co", covariant=True)
 CfgT = TypeVar("CfgT", bound="ModuleChangeCfg[Any]")
@@ -68,11 +68,12 @@ class CheckpointActivationsCfg(ModuleChangeCfg["CheckpointActivations"]):
     match: str | None = None
     """Regular expression, searched in the names of modules; the outermost that fit."""
     every: PositiveInt | None = None
-    """One in so many children of the largest Sequential or ModuleList, from the first on."""
+    """One in so many children of the largest Sequential or ModuleList, from the first on; 1 where nothing is said."""
 
     def __post_init__(self) -> None:
-        if (self.match is None) == (self.every is None):
+        if self.match is not None and self.every is not None:
             raise ConfigError(f"match is {self.match!r}, every {self.every}", expected="one of both")
+        check_regex(self.match)
 
 
 class CheckpointActivations(ModuleChange[CheckpointActivationsCfg]):
@@ -93,13 +94,13 @@ class CheckpointActivations(ModuleChange[CheckpointActivationsCfg]):
 
     def _chosen(self, model: nn.Module) -> list[nn.Module]:
         named = dict(walk(model))
-        if self.cfg.every is not None:
+        if self.cfg.match is None:
             stack, children = stack_of(model)
-            return [named[f"{stack}{key}"] for key in children[:: self.cfg.every]]
+            return [named[f"{stack}{key}"] for key in children[:: self.cfg.every or 1]]
         found: list[str] = []
         for name in named:
             inside = any(name.startswith(f"{outer}.") for outer in found)
-            if name and not inside and re.search(self.cfg.match or "", name):
+            if name and not inside and re.search(self.cfg.match, name):
                 found.append(name)
         if not found:
             raise ConfigError(

@@ -15,7 +15,7 @@ from dltools.cfgutils.annotations import NonNegative, NonNegativeInt, Unit
 from dltools.cfgutils.record import Record
 from dltools.errors import ConfigError, did_you_mean
 from dltools.optim.utils.layers import layer_depths
-from dltools.optim.utils.names import walk
+from dltools.optim.utils.names import check_regex, walk
 from dltools.optim.utils.roles import Role, parametrised_role, role_of
 
 
@@ -39,10 +39,7 @@ class GroupRuleCfg(Record):
     """The group's learning rate is 0 for so many updates; the Scheduler sees to it."""
 
     def __post_init__(self) -> None:
-        try:
-            re.compile(self.match or "")
-        except re.error as error:
-            raise ConfigError(f"match {self.match!r} is no regular expression: {error}") from None
+        check_regex(self.match)
 
 
 class ParamGroupsCfg(Record):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+
+from dltools.errors import ConfigError
 
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 """Children under these names are the wrapped module: torch.compile, FSDP, activation checkpointing."""
@@ -74,3 +77,11 @@ def named_tensors(model: nn.Module) -> dict[str, Tensor]:
             if isinstance(tensor, torch.Tensor):
                 found.setdefault(id(tensor), (f"{name}.{key}" if name else key, tensor))
     return dict(found.values())
+
+
+def check_regex(match: str | None) -> None:
+    """A ConfigError for what is no regular expression."""
+    try:
+        re.compile(match or "")
+    except re.error as error:
+        raise ConfigError(f"match {match!r} is no regular expression: {error}") from None
