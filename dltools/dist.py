@@ -117,7 +117,8 @@ class _Exchange:
             self.wait(lambda: handshake(self.group, self.timeout))
         rows = torch.zeros(self.world, len(self.tables), dtype=torch.float64)
         rows[self.rank] = torch.tensor([float(len(self.parts[i][1])) for i, _ in self.tables])
-        payload = torch.cat([rows.reshape(-1), *(self.pack(kind, x) for kind, x in self.parts)])
+        packed = [self.pack(kind, x) for kind, x in self.parts]
+        payload = torch.cat([rows.reshape(-1), *packed])
         used = 2 * self.world
         frame = torch.zeros(max(FRAME, 4 * self.world), dtype=torch.float64)
         first = payload[: len(frame) - used]
@@ -128,7 +129,8 @@ class _Exchange:
         merged = frame[used : used + len(first)]
         if len(rest := payload[len(first) :]):
             merged = torch.cat([merged, self.all_reduce(rest)])
-        return self.unpack(merged[rows.numel() :], merged[: rows.numel()].reshape(rows.shape).long())
+        pieces = torch.split(merged, [rows.numel(), *map(len, packed)])
+        return self.unpack(pieces[1:], pieces[0].reshape(rows.shape).long())
 
     def header(self, length: int) -> Tensor:
         """What stands first, at a place of each rank's own: the hash of its schema, the length of its payload."""
@@ -161,10 +163,9 @@ class _Exchange:
             return block.reshape(-1)
         return flat
 
-    def unpack(self, merged: Tensor, rows: Tensor) -> list[Tensor]:
-        sizes = [len(self.pack(kind, x)) for kind, x in self.parts]
+    def unpack(self, pieces: Sequence[Tensor], rows: Tensor) -> list[Tensor]:
         out: list[Tensor] = []
-        for (kind, x), flat in zip(self.parts, torch.split(merged, sizes), strict=True):
+        for (kind, x), flat in zip(self.parts, pieces, strict=True):
             if isinstance(kind, (Min, Max)):
                 block = flat.reshape(self.world, *x.shape)
                 out.append(block.amin(0) if isinstance(kind, Min) else block.amax(0))

@@ -6,15 +6,17 @@ Whatever losses, metrics and meters count stands in states; that is why one coll
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import Any
+from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor
 
 from dltools.errors import ConfigError, did_you_mean
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Sum(State):
         stored[0] = new
 
     def total(self, stored: Tensor) -> Tensor:
-        return stored[0] + stored[1] if self.dtype.is_floating_point else stored
+        return stored.sum(0) if self.dtype.is_floating_point else stored
 
 
 class Min(State):
@@ -168,9 +170,24 @@ class States(Mapping[str, Tensor]):
     def __init__(self, layout: Mapping[str, State], device: torch.device | str = "cpu") -> None:
         self.layout: dict[str, State] = dict(layout)
         self.device: torch.device = torch.device(device)
-        with torch.inference_mode(False):
-            self._stored = {name: kind.start(self.device) for name, kind in self.layout.items()}
-        self._num_rows = self._lengths()
+        self._made: dict[str, Any] | None = None
+        self.reset()
+
+    @classmethod
+    def merged(cls, layout: Mapping[str, State], stored: Mapping[str, Tensor]) -> Self:
+        """States on the host that nobody counts into: the tensors are not copied, and what ``once`` makes is kept."""
+        self = cls.__new__(cls)
+        self.layout, self.device, self._made = dict(layout), torch.device("cpu"), {}
+        self._stored, self._num_rows = dict(stored), {}
+        return self
+
+    def once(self, name: str, make: Callable[[States], T]) -> T:
+        """``make(self)``; of merged states, made once for all that read them and ask by the same name."""
+        kept = {} if self._made is None else self._made
+        if name not in kept:
+            kept[name] = make(self)
+        made: T = kept[name]
+        return made
 
     def __getitem__(self, name: str) -> Tensor:
         return self.layout[self._known(name)].total(self.stored(name))
@@ -190,7 +207,7 @@ class States(Mapping[str, Tensor]):
         return len(self.layout)
 
     def __repr__(self) -> str:
-        return f"States({self.layout}, device={str(self.device)!r})"
+        return f"States({self.layout}, device='{self.device}')"
 
     def stored(self, name: str) -> Tensor:
         """The tensor as it is kept and sent: pairs of floats, packed rows."""
@@ -219,10 +236,6 @@ class States(Mapping[str, Tensor]):
         room[used:end] = packed
         self._num_rows[name] = end
 
-    def _lengths(self) -> dict[str, int]:
-        """Rows of the tables: all that stand in their tensors."""
-        return {name: len(self._stored[name]) for name, kind in self.layout.items() if isinstance(kind, Table)}
-
     def table(self, name: str) -> dict[str, Tensor]:
         """All rows of a table, by column."""
         return self.table_kind(name).unpack(self.stored(name))
@@ -238,17 +251,13 @@ class States(Mapping[str, Tensor]):
         """Move the tensors, if they are elsewhere; called with the device of the data at each update."""
         device = torch.device(device)
         if device != self.device:
-            with torch.inference_mode(False):
-                self._stored = {name: self.stored(name).to(device) for name in self.layout}
-            self._num_rows = self._lengths()
+            self._fill(lambda name: self.stored(name).to(device))
             self.device = device
         return self
 
     def reset(self) -> None:
         """Start again from nothing."""
-        with torch.inference_mode(False):
-            self._stored = {name: kind.start(self.device) for name, kind in self.layout.items()}
-        self._num_rows = self._lengths()
+        self._fill(lambda name: self.layout[name].start(self.device))
 
     def merge(self, other: States) -> None:
         """As if what ``other`` has counted had been counted here too."""
@@ -269,9 +278,14 @@ class States(Mapping[str, Tensor]):
         wrong = [name for name in {*state, *self.layout} if not self._fits(name, state.get(name))]
         if wrong:
             raise ConfigError(f"the state does not fit in {sorted(wrong)}", expected=f"{self.layout}")
+        self._fill(lambda name: state[name].to(self.device, copy=True))
+
+    def _fill(self, tensor: Callable[[str], Tensor]) -> None:
+        """Keep these tensors, made as updates outside of inference mode need them; all rows of tables are used."""
         with torch.inference_mode(False):
-            self._stored = {name: state[name].to(self.device, copy=True) for name in self.layout}
-        self._num_rows = self._lengths()
+            self._stored = {name: tensor(name) for name in self.layout}
+        tables = [name for name, kind in self.layout.items() if isinstance(kind, Table)]
+        self._num_rows = {name: len(self._stored[name]) for name in tables}
 
     def _fits(self, name: str, value: Any) -> bool:
         if name not in self.layout or not isinstance(value, Tensor):

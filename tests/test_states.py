@@ -115,3 +115,21 @@ def test_states_made_in_inference_mode_can_be_counted_into_outside() -> None:
         states["n"] += 1
     states["n"] += 1
     assert states["n"].item() == 2
+
+
+def test_what_is_made_of_merged_states_is_made_once_and_of_others_anew() -> None:
+    states = filled()
+    merged = States.merged(LAYOUT, {name: states.stored(name).clone() for name in LAYOUT})
+    assert merged["error"].item() == 0.5
+    assert merged.table("rows")["image"].tolist() == [2**40, 7]
+    calls: list[States] = []
+
+    def hits(s: States) -> int:
+        calls.append(s)
+        return int(s["hits"].sum())
+
+    assert [merged.once("hits", hits), merged.once("hits", hits)] == [3, 3]
+    assert calls == [merged]
+    states["hits"] += 1
+    assert [states.once("hits", hits), merged.once("hits", hits)] == [5, 3]
+    assert len(calls) == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any, Literal, NamedTuple
 
@@ -29,8 +29,7 @@ class Rows:
 Resample = tuple[float, float] | Array | Rows
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """One value as a metric, meter or loss reads it off its merged states."""
 
     value: float
@@ -38,8 +37,8 @@ class Reading:
     """What was counted: samples, pixels, pairs."""
     higher: bool | None = None
     """Whether more is better; None where neither."""
-    per_class: Mapping[str, float] = field(default_factory=dict)
-    data: Mapping[str, Array] = field(default_factory=dict)
+    per_class: Mapping[str, float] = {}
+    data: Mapping[str, Array] = {}
     """Arrays for pictures: a confusion matrix, a curve."""
     bounds: tuple[float, float] | None = None
     """Certified ends where the value is approximate."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol, TypeGuard, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -48,52 +48,48 @@ def collect(
     0.5
     """
     sources = list(_sources(tree, getattr(tree, "lone_name", "")))
-    unique = {id(source.states): source.states for _, source in sources}
+    unique = {id(states): states for _, _, states in sources}
     parts = [(kind, states.stored(name)) for states in unique.values() for name, kind in states.layout.items()]
     local = _to_host([tensor for _, tensor in parts])
     if sync and world(group) > 1:
-        schema = "\n".join(f"{path}: {_kind(source)} {source.states.layout}" for path, source in sources)
+        schema = "\n".join(f"{path}: {_kind(source)} {states.layout}" for path, source, states in sources)
         kinds = [kind for kind, _ in parts]
         local = flat_reduce(list(zip(kinds, local, strict=True)), group=group, schema=schema, timeout=timeout)
-    merged, values = dict[int, States](), iter(local)
-    for key, states in unique.items():
-        merged[key] = States(states.layout)
-        merged[key].load_state_dict({name: next(values) for name in states.layout})
+    values = iter(local)
+    merged = {
+        key: States.merged(states.layout, {name: next(values) for name in states.layout})
+        for key, states in unique.items()
+    }
     readings = {
         _join(path, name): reading
-        for path, source in sources
-        for name, reading in source.read(merged[id(source.states)]).items()
+        for path, source, states in sources
+        for name, reading in source.read(merged[id(states)]).items()
     }
     if reset:
-        for _, source in sources:
-            getattr(source, "reset", source.states.reset)()
+        for _, source, states in sources:
+            getattr(source, "reset", states.reset)()
     return Report.of(readings)
 
 
-def _sources(tree: Any, path: str) -> Iterator[tuple[str, Source]]:
-    """The leaves of the tree in the order of their paths, which is the same on every rank."""
+def _sources(tree: Any, path: str) -> Iterator[tuple[str, Source, States]]:
+    """The leaves of the tree in the order of their paths, which is the same on every rank; and what they count in."""
     if isinstance(tree, Mapping):
         for name in sorted(tree):
             yield from _sources(tree[name], _join(path, name))
-    elif _is_source(tree):
-        yield path, tree
+    elif hasattr(tree, "states") and hasattr(tree, "read"):  # isinstance of a protocol asks this too, but costs more
+        yield path, tree, tree.states
     else:
         raise ConfigError(
             f"{path or 'the tree'} is a {type(tree).__name__}", expected="a loss, metric, meter or a mapping"
         )
 
 
-def _is_source(x: Any) -> TypeGuard[Source]:
-    """What ``isinstance`` says of a protocol too, which looks for its names anew at every call."""
-    return hasattr(x, "states") and hasattr(x, "read")
-
-
 def _kind(source: Source) -> str:
     return str(getattr(source, "cfg", type(source).__name__))
 
 
-def _join(*parts: str) -> str:
-    return "/".join(part for part in parts if part)
+def _join(path: str, name: str) -> str:
+    return f"{path}/{name}" if path and name else path or name
 
 
 def _to_host(tensors: list[Tensor]) -> list[Tensor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import math
 import re
 import warnings
@@ -69,7 +68,6 @@ class Metric(Component[CfgT], Counting, ABC):
         self.takes: tuple[Parameter, ...] = parameters(self.count, self.cfg.inputs)
         self.states: States = States(self.layout())
         self.key: tuple[type[Any], str] = _key(self)
-        self.leads: bool = True
 
     @abstractmethod
     def layout(self) -> Mapping[str, State]:
@@ -121,24 +119,27 @@ class Metric(Component[CfgT], Counting, ABC):
         return snake(type(self).__name__)
 
     def read(self, s: States) -> Mapping[str, Reading]:
-        """The values as ``collect`` takes them: NaN, with a warning, where something could not be counted."""
+        """The values as ``collect`` takes them: NaN where something could not be counted.
+
+        Of the metrics that share merged states the first one that is read warns of it.
+        """
         found = self.value(s)
         given = found if isinstance(found, Mapping) else {"": found}
         readings = {name: _reading(one, self.higher) for name, one in given.items()}
         invalid = max((one.invalid for one in readings.values()), default=0)
-        if invalid and self.leads:
+        if invalid:
             said = f"{type(self).__name__}: {invalid} elements cannot be counted, so its value is NaN. {self.legal()}"
-            warnings.warn(said.rstrip(), UserWarning, stacklevel=2)
+            s.once("warning", lambda _: warnings.warn(said.rstrip(), UserWarning, stacklevel=2))
         return readings
 
     def fresh(self) -> Self:
         """The same metric with nothing counted."""
         return self.on(States(self.layout(), self.states.device))
 
-    def on(self, states: States, *, leads: bool = True) -> Self:
-        """The same metric on other states; of those that share them, one leads: it counts, and warns, for all."""
+    def on(self, states: States) -> Self:
+        """The same metric on other states."""
         other = copy.copy(self)
-        other.states, other.leads = states, leads
+        other.states = states
         return other
 
     def counted(self) -> Mapping[str, States]:
@@ -167,6 +168,6 @@ def _reading(one: float | Reading, higher: bool | None) -> Reading:
         return Reading(float(one), n=math.nan, higher=higher)
     higher = higher if one.higher is None else one.higher
     if not one.invalid:
-        return dataclasses.replace(one, higher=higher)
+        return one._replace(higher=higher)
     unknown = dict.fromkeys(one.per_class, math.nan)
-    return dataclasses.replace(one, value=math.nan, higher=higher, per_class=unknown, bounds=None, resample=None)
+    return one._replace(value=math.nan, higher=higher, per_class=unknown, bounds=None, resample=None)

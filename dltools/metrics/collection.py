@@ -50,14 +50,12 @@ class Metrics(Counting, Mapping[str, Metric[Any]]):
         self._start()
 
     def _start(self) -> None:
-        """Give the first member of each key new states, and the others of this key the same ones."""
-        states: dict[Any, States] = {}
+        """Give the first member of each key new states, and the others of this key the same ones: it counts for all."""
+        leads: dict[Any, Metric[Any]] = {}
         for name, metric in self._members.items():
-            leads = metric.key not in states
-            if leads:
-                states[metric.key] = States(metric.layout(), metric.states.device)
-            self._members[name] = metric.on(states[metric.key], leads=leads)
-        self._leads = [metric for metric in self._members.values() if metric.leads]
+            known = leads.get(metric.key)
+            self._members[name] = metric.on(known.states) if known else leads.setdefault(metric.key, metric.fresh())
+        self._leads = list(leads.values())
 
     @property
     def cfg(self) -> MetricsCfg:

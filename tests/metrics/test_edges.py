@@ -126,3 +126,14 @@ def test_constant_prediction_has_no_correlation_and_one_class_no_kappa() -> None
     report = metrics.compute()
     assert report["mcc"] == 0.0
     assert math.isnan(report["kappa"])
+
+
+def test_one_of_those_that_share_a_count_warns_for_all_and_alone_for_itself() -> None:
+    metrics = Metrics({"acc": AccuracyCfg(num_classes=3), "f1": F1Cfg(num_classes=3)})
+    metrics.update(torch.eye(3), torch.tensor([0, 1, 7]))
+    for source, name in ((metrics, "Accuracy"), (metrics["acc"], "Accuracy"), (metrics["f1"], "F1")):
+        with pytest.warns(UserWarning, match=f"{name}: 1 elements cannot be counted") as caught:
+            report = source.compute()
+        assert len(caught) == 1
+        assert all(math.isnan(value) for value in report.values())
+        assert report.invalid == dict.fromkeys(report, 1)

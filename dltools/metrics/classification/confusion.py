@@ -89,6 +89,10 @@ class ConfusionMetric(Metric[CfgT]):
         ignore = self.cfg.ignore_index
         labels = () if ignore is None else (ignore,) if isinstance(ignore, int) else ignore
         self.form: Form = Form(self.cfg.task, self.cfg.num_classes, self.cfg.holds, self.cfg.threshold, labels)
+        sides = 2 if self.cfg.task == "binary" else self.cfg.num_classes
+        named = self.cfg.class_names or tuple(map(str, range(sides)))
+        self.names: tuple[str, ...] = named[-1:] if self.cfg.task == "binary" else named
+        """Names of the classes that have a score."""
 
     @abstractmethod
     def readings(self, c: Counted) -> Mapping[str, Reading]:
@@ -127,6 +131,10 @@ class ConfusionMetric(Metric[CfgT]):
             s.append("images", tally_images(truth, guess, self.form))
 
     def value(self, s: States) -> Mapping[str, Reading]:
+        return self.readings(s.once("counted", self.counted_in))
+
+    def counted_in(self, s: States) -> Counted:
+        """What merged states hold; alike for all metrics that share them."""
         form, cells = self.form, s["cells"].numpy().astype(np.float64)
         if self.keeps_margins:
             tp, pred, target = cells[0, :, : form.sides]
@@ -140,9 +148,7 @@ class ConfusionMetric(Metric[CfgT]):
         n = int(counts.total.sum() if form.task == "multilabel" else counts.total[0])
         exact = s["exact"].tolist() if "exact" in s else (0, 0)
         images = self.images(s) if "images" in s else None
-        return self.readings(
-            Counted(counts, matrix, images, (exact[0], exact[1]), int(invalid), not s["pixels"].item(), n)
-        )
+        return Counted(counts, matrix, images, (exact[0], exact[1]), int(invalid), not s["pixels"].item(), n)
 
     def images(self, s: States) -> Counts:
         """The counts of each image in which anything counted, (images, C)."""
@@ -155,14 +161,6 @@ class ConfusionMetric(Metric[CfgT]):
     def width(self) -> int:
         """Classes that have counts of their own; a binary task has those of the positive class."""
         return self.form.sides if self.form.task == "multiclass" else self.form.channels
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the classes that have a score."""
-        named = self.cfg.class_names or tuple(
-            map(str, range(2 if self.form.task == "binary" else self.cfg.num_classes))
-        )
-        return named[-1:] if self.form.task == "binary" else named
 
     def legal(self) -> str:
         return f"Legal are labels 0..{self.form.sides - 1} and no NaN; ignore_index is {self.cfg.ignore_index}"

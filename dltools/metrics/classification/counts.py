@@ -69,18 +69,18 @@ def of_matrix(matrix: Array) -> Counts:
 
 
 def ratio(part: Array, whole: Array) -> Array:
-    """Quotient; NaN for 0/0."""
-    unknown = np.full(np.broadcast(part, whole).shape, np.nan)
-    found: Array = np.divide(part, whole, out=unknown, where=whole != 0)
+    """Quotient; NaN where the whole is 0."""
+    found: Array = part / np.where(whole == 0, np.nan, whole)
     return found
 
 
 def settle(score: Array, present: Array) -> Array:
     """A class that is there but has nothing to divide by scores 0; one that is not there has no score."""
-    return np.where(present, np.nan_to_num(score), np.nan)
+    return np.where(present, np.where(np.isnan(score), 0.0, score), np.nan)
 
 
 def mean(score: Array, weights: Array) -> Array:
     """Mean over the classes that have a score; NaN if none has."""
-    known = np.where(np.isnan(score), 0.0, weights)
-    return ratio((np.nan_to_num(score) * known).sum(-1), known.sum(-1))
+    unknown = np.isnan(score)
+    known = np.where(unknown, 0.0, weights)
+    return ratio((np.where(unknown, 0.0, score) * known).sum(-1), known.sum(-1))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
@@ -41,7 +40,7 @@ class ConfusionMatrix(ConfusionMetric[ConfusionMatrixCfg]):
         names = self.cfg.class_names if len(self.cfg.class_names) == len(matrix) else ()
         classes = np.array(names or [str(i) for i in range(len(matrix))])
         found = summarize_right(c, self.form.task)
-        return {**found, "": replace(found[""], data={"matrix": matrix.astype(np.int64), "classes": classes})}
+        return {**found, "": found[""]._replace(data={"matrix": matrix.astype(np.int64), "classes": classes})}
 
 
 class ClassificationReportCfg(ConfusionMetricCfg["ClassificationReport"]):
@@ -74,10 +73,10 @@ class ClassificationReport(ConfusionMetric[ClassificationReportCfg]):
             by_class = dict(zip(self.names, score.tolist(), strict=True))
             one = Reading(float(mean(score, np.ones_like(score))), n=c.n, per_class=by_class, invalid=c.invalid)
             out[name] = one
-            out[f"weighted_{name}"] = replace(one, value=float(mean(score, k.target)), per_class={})
+            out[f"weighted_{name}"] = one._replace(value=float(mean(score, k.target)), per_class={})
         out["accuracy"] = summarize_right(c, self.form.task)[""]
         own = summarize(c, macro_f1, per_class=out["f1"].per_class)
-        return {**own, "": replace(own[""], data=data), **out}
+        return {**own, "": own[""]._replace(data=data), **out}
 
 
 def precision(k: Counts) -> Array:

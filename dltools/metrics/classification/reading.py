@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -16,32 +16,26 @@ Holds = Literal["logits", "probs", "log_probs", "labels"]
 _WIDE = {torch.uint16, torch.uint32, torch.uint64}
 
 
-class Form(NamedTuple):
+class Form:
     """How inputs are to be read.
 
     Classes have the codes 0..sides-1; -1 and ``sides`` stand for what is no class, ``sides + 1`` for what is left out.
     """
 
-    task: Task
-    num_classes: int
-    holds: Holds
-    threshold: float
-    ignore: tuple[int, ...]
-
-    @property
-    def channels(self) -> int:
+    def __init__(self, task: Task, num_classes: int, holds: Holds, threshold: float, ignore: tuple[int, ...]) -> None:
+        self.task: Task = task
+        self.num_classes: int = num_classes
+        self.holds: Holds = holds
+        self.limit: float = _limit(holds, threshold)
+        """The threshold on the scale of the scores."""
+        self.ignore: tuple[int, ...] = ignore
+        self.channels: int = num_classes if task == "multilabel" else 1
         """Decisions per element: one for each label of a multilabel task."""
-        return self.num_classes if self.task == "multilabel" else 1
-
-    @property
-    def sides(self) -> int:
+        self.sides: int = num_classes if task == "multiclass" else 2
         """Classes of one decision."""
-        return self.num_classes if self.task == "multiclass" else 2
-
-    @property
-    def code(self) -> torch.dtype:
+        cells = self.channels * (self.sides + 3) * (self.sides + 2)
+        self.code: torch.dtype = torch.int16 if cells < 2**15 else torch.int32
         """The smallest dtype in which a cell of the matrices has a number."""
-        return torch.int16 if self.channels * (self.sides + 3) * (self.sides + 2) < 2**15 else torch.int32
 
 
 def check(form: Form, pred: Tensor, target: Tensor) -> None:
@@ -107,15 +101,15 @@ def _flat(x: Tensor) -> torch.Size:
 
 
 def _truth(form: Form, target: Tensor, valid: Tensor) -> Tensor:
-    target, counts = _whole(form, target), valid.view(-1, 1, 1)
+    target, left_out = _whole(form, target), ~valid.view(-1, 1, 1)
     for label in form.ignore:
         if target.is_floating_point() or torch.iinfo(target.dtype).min <= label <= torch.iinfo(target.dtype).max:
-            counts = counts & (target != label)
+            left_out = left_out | (target == label)
     if target.is_floating_point():
         code = torch.where(target == 1, 1, torch.where(target == 0, 0, form.sides)).to(form.code)
     else:
         code = target.clamp(-1, form.sides).to(form.code)
-    return torch.where(counts, code, form.sides + 1)
+    return code.masked_fill_(left_out, form.sides + 1)
 
 
 def _decision(form: Form, pred: Tensor) -> Tensor:
@@ -123,8 +117,8 @@ def _decision(form: Form, pred: Tensor) -> Tensor:
         return _whole(form, pred).clamp(-1, form.sides).to(form.code)
     if form.task == "multiclass":
         best = pred.max(1)  # the first of equal scores; NaN, if there is one
-        return torch.where(best.values.isnan(), form.sides, best.indices.to(form.code))
-    return torch.where(pred.isnan(), form.sides, (pred > _limit(form)).to(form.code))
+        return best.indices.to(form.code).masked_fill_(best.values.isnan(), form.sides)
+    return (pred > form.limit).to(form.code).masked_fill_(pred.isnan(), form.sides)
 
 
 def _whole(form: Form, x: Tensor) -> Tensor:
@@ -134,12 +128,10 @@ def _whole(form: Form, x: Tensor) -> Tensor:
     return x.long() if x.dtype in _WIDE else x.to(torch.promote_types(x.dtype, form.code))
 
 
-def _limit(form: Form) -> float:
-    """The threshold on the scale of the scores."""
-    p = form.threshold
-    if form.holds == "probs":
+def _limit(holds: Holds, p: float) -> float:
+    if holds == "probs":
         return p
-    if form.holds == "log_probs":
+    if holds == "log_probs":
         return math.log(p) if p > 0 else -math.inf
     return math.inf if p == 1 else math.log(p / (1 - p)) if p > 0 else -math.inf
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from dltools.meters.report import Array, Reading, Rows
 from dltools.metrics.classification.confusion import ConfusionMetric, ConfusionMetricCfg, Counted
-from dltools.metrics.classification.counts import Average, Counts, mean, ratio, unstack
+from dltools.metrics.classification.counts import Average, Counts, mean, ratio, settle, unstack
 
 T_co = TypeVar("T_co", covariant=True)
 CfgT = TypeVar("CfgT", bound="AveragedMetricCfg[Any]")
@@ -90,8 +90,7 @@ class AveragedMetric(ConfusionMetric[CfgT]):
 
     def by_class(self, c: Counts) -> Array:
         """The score of each class, (..., C); NaN for one that is not there."""
-        scores = self.scores(c)
-        return scores if self.form.task == "binary" else np.where(c.present, scores, np.nan)
+        return self.scores(c) if self.form.task == "binary" else settle(ratio(*self.parts(c)), c.present)
 
     def scores(self, c: Counts) -> Array:
         """The quotients; 0 for a class that is there but has nothing to divide by."""

@@ -15,7 +15,7 @@ def tally_pairs(cells: Tensor, truth: Tensor, guess: Tensor) -> None:
     row for what is left out.
     """
     channels, rows, width = cells.shape
-    key = torch.add(guess + (width + 1), truth, alpha=width)
+    key = torch.add(guess, truth, alpha=width).add_(width + 1)
     if channels > 1:
         key = key + torch.arange(channels, dtype=key.dtype, device=key.device)[:, None] * (rows * width)
     _add_ones(cells.view(-1), key)
