@@ -27,6 +27,8 @@ KINDS = (
     "policies",
 )
 """Areas whose configs build something."""
+PRESETS = "presets"
+"""The kind of the policies' ready configs."""
 
 EXTRAS = {
     "augs": ("cv2",),
@@ -49,17 +51,26 @@ class Entry(NamedTuple):
 
 
 def catalog(kind: str = "*", pattern: str = "*") -> list[Entry]:
-    """Every component whose area and tag match the patterns (``catalog("losses", "*Dice*")``), aliases left out."""
-    if not fnmatch.filter(KINDS, kind):
-        raise ConfigError(f"no kind {kind!r}", hint=did_you_mean(kind, KINDS))
+    """Every component whose area and tag match the patterns (``catalog("losses", "*Dice*")``), aliases left out.
+
+    Of kind ``presets`` are those of the policies.
+    """
+    if not fnmatch.filter((*KINDS, PRESETS), kind):
+        raise ConfigError(f"no kind {kind!r}", hint=did_you_mean(kind, (*KINDS, PRESETS)))
     own = [entry for name, entry in _entries(kind) if name == entry.tag]
     return [entry for entry in own if fnmatch.fnmatchcase(entry.tag.lower(), pattern.lower())]
 
 
 def show(name: str) -> str:
-    """Everything about one component: what it is, its fields with docs and defaults; of a base class, what to write."""
-    from dltools.cfgutils.describe import help_text
+    """Everything about one component: what it is, its fields with docs and defaults; of a base class, what to write.
 
+    Of a policy's preset: where it differs from the defaults, and its YAML.
+    """
+    from dltools.cfgutils.describe import help_text
+    from dltools.policies.presets import describe_preset, presets
+
+    if preset := presets().get(name):
+        return describe_preset(name, preset)
     tag, entries = name.removesuffix("Cfg"), dict(_entries("*"))
     if tag in entries:
         entry, doc = entries[tag], _doc(entries[tag].config)
@@ -88,6 +99,11 @@ def _entries(kind: str) -> Iterator[tuple[str, Entry]]:
             config = getattr(package, name)
             if name.endswith("Cfg") and getattr(config, "tag", ""):
                 yield name.removesuffix("Cfg"), Entry(area, config.tag, _doc(config).partition("\n")[0], config)
+    if fnmatch.fnmatch(PRESETS, kind):
+        from dltools.policies.presets import presets
+
+        for name, cfg in presets().items():
+            yield name, Entry(PRESETS, name, f"{cfg.tag}, to run: dltools run {name}", type(cfg))
 
 
 def _doc(config: type[Any]) -> str:

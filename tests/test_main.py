@@ -14,7 +14,11 @@ import dltools
 from dltools import _catalog
 from dltools.__main__ import app, main
 from dltools._catalog import KINDS, absent_extras, catalog
+from dltools.cfgutils import load
 from dltools.errors import ConfigError
+from dltools.optim import SGDCfg
+from dltools.policies import ClassificationPolicyCfg, PolicyCfg, classification
+from dltools.policies.presets import presets
 
 
 def said(*words: str, status: int = 0) -> str:
@@ -41,11 +45,13 @@ def test_list_gives_every_component_of_an_area_with_its_summary() -> None:
     assert {"CELoss", "DiceLoss", "TverskyLoss", "Combine"} <= set(tags)
     assert len(tags) == len(set(tags))
     assert all(len(line.split()) > 3 for line in said("list").splitlines()), "a component without a summary"
-    assert [line.split()[1] for line in said("list", "*", "*dice*").splitlines()] == ["DiceLoss", "GeneralizedDice"]
+    dice = [tuple(line.split()[:2]) for line in said("list", "*", "*dice*").splitlines()]
+    assert {("losses", "DiceLoss"), ("metrics", "GeneralizedDice")} <= set(dice)
+    assert all("dice" in tag.lower() for _, tag in dice)
 
 
 def test_the_catalog_has_every_area_and_no_alias_twice() -> None:
-    found = catalog()
+    found = [entry for entry in catalog() if entry.kind != "presets"]
     assert {entry.kind for entry in found} == set(KINDS)
     assert len({entry.config for entry in found}) == len(found)
     assert "Jaccard" not in {entry.tag for entry in found}
@@ -59,6 +65,23 @@ def test_show_gives_the_formula_the_fields_and_their_defaults() -> None:
     assert said("show", "AdamW").count("Loshchilov") == 1
     assert "To write:\n  score(self, counts: 'OverlapCounts') -> 'Tensor'" in said("show", "OverlapLoss")
     assert said("show", "Jaccard").startswith("metrics: IoU\n"), "an alias shows what it names"
+
+
+def test_show_and_list_know_the_presets(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = said("show", "classification")
+    assert text.startswith("preset: classification, of ClassificationPolicy; `dltools run classification [file.yaml] ")
+    head, yaml = text.split("\n\ntype: ")
+    assert head.endswith("Differs from the defaults in:\n  out=runs/digits, not runs/run")
+    assert load(PolicyCfg, f"type: {yaml}") == presets()["classification"]
+    found = {"classification": ClassificationPolicyCfg(), "quick": ClassificationPolicyCfg(optim=SGDCfg(lr=0.5))}
+    monkeypatch.setattr(classification, "PRESETS", found)
+    assert "  nothing\n" in said("show", "classification")
+    assert "\n  optim={'type': 'SGD', 'lr': 0.5, " in said("show", "quick")
+    assert [line.split()[1] for line in said("list", "presets").splitlines()] == ["classification", "quick"]
+    assert (
+        said("list", "*", "qu*")
+        == "presets      quick                    ClassificationPolicy, to run: dltools run quick\n"
+    )
 
 
 def test_env_names_versions() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -49,7 +49,7 @@ def begin(cfg: P) -> P:
     file = cfg.out / CONFIG
     if file.exists():
         there = to_tree(load(type(cfg), file))
-        if differ := sorted({path for path in _differences(there, to_tree(cfg), "") if not _is_free(path)}):
+        if differ := sorted(path for path in differences(there, to_tree(cfg)) if not _is_free(path)):
             raise ConfigError(f"{file} differs in {', '.join(differ)}", hint="give the old values, or a new out=")
     cfg.out.mkdir(parents=True, exist_ok=True)
     publish(file, dump(cfg).encode())
@@ -103,10 +103,11 @@ def _is_free(path: str) -> bool:
     return any(path == free or path.startswith(f"{free}.") for free in FREE)
 
 
-def _differences(old: Any, new: Any, path: str) -> Iterator[str]:
-    """Paths at which two trees differ."""
-    if isinstance(old, dict) and isinstance(new, dict) and old.get("type") == new.get("type"):
-        for key in {**old, **new}:
-            yield from _differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
-    elif old != new:
-        yield path
+def differences(old: Any, new: Any, path: str = "") -> dict[str, tuple[Any, Any]]:
+    """Paths at which the trees of two configs differ, with what stands there."""
+    if not (isinstance(old, dict) and isinstance(new, dict) and old.get("type") == new.get("type")):
+        return {} if old == new else {path: (old, new)}
+    found: dict[str, tuple[Any, Any]] = {}
+    for key in {**old, **new}:
+        found |= differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
+    return found

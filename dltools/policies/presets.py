@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dltools.cfgutils.files import load, override
+from dltools.cfgutils.files import dump, load, override, to_tree
 from dltools.errors import ConfigError, did_you_mean
 from dltools.policies.base import PolicyCfg
-from dltools.policies.folder import CONFIG, is_finished
+from dltools.policies.folder import CONFIG, differences, is_finished
 
 
 def configure(name: str, words: Sequence[str] = ()) -> PolicyCfg[Any]:
     """The config of a policy or preset, of a file on top if the words name one, and of ``path=value`` words on that."""
-    known = dict(_presets())
+    known = presets()
     if name not in known:
         raise ConfigError(f"no policy or preset {name!r}", hint=did_you_mean(name, known))
     files = [word for word in words if "=" not in word]
@@ -31,10 +31,23 @@ def configure(name: str, words: Sequence[str] = ()) -> PolicyCfg[Any]:
     return cfg
 
 
-def _presets() -> Iterator[tuple[str, PolicyCfg[Any]]]:
+def presets() -> dict[str, PolicyCfg[Any]]:
     """Every policy's presets; the policy's own name stands for its defaults."""
     import dltools.policies
 
-    for module in pkgutil.iter_modules(dltools.policies.__path__):
-        found = importlib.import_module(f"dltools.policies.{module.name}")
-        yield from getattr(found, "PRESETS", {}).items()
+    files = [module.name for module in pkgutil.iter_modules(dltools.policies.__path__)]
+    modules = [importlib.import_module(f"dltools.policies.{name}") for name in files]
+    return {name: cfg for module in modules for name, cfg in getattr(module, "PRESETS", {}).items()}
+
+
+def describe_preset(name: str, cfg: PolicyCfg[Any]) -> str:
+    """What a preset runs, where it differs from the policy's defaults, and the whole of it as YAML."""
+    changes = differences(to_tree(load(type(cfg), "")), to_tree(cfg))
+    differs = [f"  {path}={new}, not {old}" for path, (old, new) in changes.items()] or ["  nothing"]
+    return "\n\n".join(
+        [
+            f"preset: {name}, of {cfg.tag}; `dltools run {name} [file.yaml] [path=value ...]`",
+            "\n".join(["Differs from the defaults in:", *differs]),
+            dump(cfg).rstrip(),
+        ]
+    )
