@@ -79,7 +79,7 @@ def test_show_and_list_know_the_presets(monkeypatch: pytest.MonkeyPatch) -> None
     assert "\n  optim={'type': 'SGD', 'lr': 0.5, " in said("show", "quick")
     assert [line.split()[1] for line in said("list", "presets").splitlines()] == ["classification", "quick"]
     assert (
-        said("list", "*", "qu*")
+        said("list", "*", "quic*")
         == "presets      quick                    ClassificationPolicy, to run: dltools run quick\n"
     )
 

@@ -115,7 +115,10 @@ class Lifecycle(Component[C], ABC):
 
     @final
     def state_dict(self) -> dict[str, Any]:
-        """``{"next": {axis: step}, "runs": {name: id}}``: how far each axis is, and what servers call the run."""
+        """``{"next": {axis: step}, "runs": {name: id}}``: how far each axis is, and what servers call the run.
+
+        ``next`` is ``{}`` before the first record, when nothing is open yet: going on from there begins at 0.
+        """
         return {"next": dict(self._next), "runs": self.run_ids({})}
 
     @final

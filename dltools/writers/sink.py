@@ -17,17 +17,19 @@ C = TypeVar("C", bound=WriterCfg[Any])
 class Sink(Writer[C]):
     """A backend. Its hooks run in order, in one thread of its own; what raises is called again with the same batch.
 
-    A whole backend::
+    A whole backend:
 
-        class ListWriterCfg(WriterCfg["ListWriter"]):
-            pass
-
-        class ListWriter(Sink[ListWriterCfg]):
-            def setup(self) -> None:
-                self.rows: list[tuple[int, Mapping[str, float]]] = []
-
-            def on_write(self, batch: Sequence[Record]) -> None:
-                self.rows += [(record.step, record.values) for record in batch if isinstance(record, Scalars)]
+    >>> class ListWriterCfg(WriterCfg["ListWriter"]):
+    ...     pass
+    >>> class ListWriter(Sink[ListWriterCfg]):
+    ...     def setup(self) -> None:
+    ...         self.rows: list[tuple[int, Mapping[str, float]]] = []
+    ...     def on_write(self, batch: Sequence[Record]) -> None:
+    ...         self.rows += [(record.step, record.values) for record in batch if isinstance(record, Scalars)]
+    >>> with ListWriter() as writer:
+    ...     writer.scalars({"loss": 0.5}, step=1)
+    >>> writer.rows
+    [(1, {'loss': 0.5})]
 
     Under a MultiWriter with a journal, what does not fit into the queue is read from there; a backend that keeps its
     ``position`` can be completed from there when the run is opened again (``resume_at``).
