@@ -27,7 +27,10 @@ BATCHES = "batches"
 
 
 class RunCfg(Config["Run"]):
+    """How long a run is, when it saves, and whether it goes on where it stopped."""
+
     total_steps: PositiveInt
+    """A run that goes on may be made longer; a schedule that follows it then has another value from there on."""
     seed: int | None = None
     """What is drawn in a step (dropout, mixing) derives from it, the step and the rank; None: 0, or the policy's."""
     save_steps: PositiveInt | None = None
@@ -77,7 +80,9 @@ class Run:
         self._batches: Stateful | None = None
         self._position: Any = None
         self._saved_step, self._saved_at, self._warned = -1, time.monotonic(), False
-        if cfg.resume and store.newest() is not None:
+        newest = store.newest() if cfg.resume else None
+        if newest is not None:
+            _refuse_beyond(cfg.total_steps, newest)
             loaded = store.load("newest", into=self.parts)
             self.step, self.resumed = loaded.step, loaded.ref
             self._saved_step = self.step
@@ -172,6 +177,15 @@ class Run:
         """Save, unless the body has."""
         if self._saved_step != self.step:
             self.save()
+
+
+def _refuse_beyond(total_steps: int, newest: Ref) -> None:
+    if newest.step > total_steps:
+        raise ConfigError(
+            f"total_steps is {total_steps}, and the run in {newest.path.parent} is at step {newest.step}",
+            expected=f"total_steps >= {newest.step}",
+            hint="another root for another run, or resume=False",
+        )
 
 
 def _device(parts: Mapping[str, Stateful]) -> torch.device | None:

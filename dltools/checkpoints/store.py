@@ -28,6 +28,8 @@ NAME = re.compile(r"step-(\d{8,18})-[0-9a-f]{8}")
 
 
 class StoreCfg(Config["Store"]):
+    """A folder of checkpoints, and which of them stay."""
+
     root: Path = Path("checkpoints")
     keep_last: PositiveInt = 3
     """How many of the newest stay."""

@@ -37,8 +37,8 @@ FREE = (
 def begin(cfg: P) -> P:
     """Claim the run's folder with a ``config.yaml``, and give the parts their places in it and their seeds.
 
-    A folder that holds the run of another config is a ConfigError naming the fields; so is a part that names a folder
-    of its own.
+    A folder that holds the run of another config is a ConfigError naming the fields and what they were; so is a part
+    that names a folder of its own.
     """
     for path, given, usual in (
         ("store.root", cfg.store.root, StoreCfg().root),
@@ -49,8 +49,10 @@ def begin(cfg: P) -> P:
     file = cfg.out / CONFIG
     if file.exists():
         there = to_tree(load(type(cfg), file))
-        if differ := sorted(path for path in differences(there, to_tree(cfg)) if not _is_free(path)):
-            raise ConfigError(f"{file} differs in {', '.join(differ)}", hint="give the old values, or a new out=")
+        changes = {path: old for path, (old, _) in differences(there, to_tree(cfg)).items() if not _is_free(path)}
+        if changes:
+            was = ", ".join(f"{path} was {old}" for path, old in sorted(changes.items()))
+            raise ConfigError(f"{cfg.out} holds another run: {was}", hint=_way_out(cfg, changes))
     cfg.out.mkdir(parents=True, exist_ok=True)
     publish(file, dump(cfg).encode())
     return cfg.replace(
@@ -97,6 +99,12 @@ def run_curves(out: Path, pictured: Iterable[str] = ()) -> Picture:
     draw_curves(lower, scores, title="validation")
     lower.set_xlabel("step")
     return render(figure)
+
+
+def _way_out(cfg: PolicyCfg[Any], changes: Mapping[str, Any]) -> str:
+    if (steps := changes.get("run.total_steps")) is not None:
+        return f"schedules follow total_steps, so a run keeps it: run.total_steps={steps}, or a new out={cfg.out}-2"
+    return "give the old values, or a new out="
 
 
 def _is_free(path: str) -> bool:

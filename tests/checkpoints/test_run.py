@@ -50,6 +50,19 @@ def saved(store: Store) -> list[int]:
     return [ref.step for ref in store.refs()]
 
 
+def test_a_run_may_be_made_longer_but_not_shorter_than_it_is(tmp_path: Path) -> None:
+    assert [step for step, _ in run_in(tmp_path, 2, save_steps=1).steps(Count())] == [1, 2]
+    assert [step for step, _ in run_in(tmp_path, 4, save_steps=1).steps(Count())] == [3, 4]
+    assert list(run_in(tmp_path, 4).steps(Count())) == []
+    box = Box(7)
+    with pytest.raises(
+        ConfigError, match=r"total_steps is 3, and the run in .* is at step 4. Expected total_steps >= 4"
+    ):
+        run_in(tmp_path, 3, {"box": box})
+    assert box.state_dict() == Box(7).state_dict()
+    assert run_in(tmp_path, 3, resume=False).step == 0
+
+
 def test_steps_are_numbered_over_passes_and_what_is_due_is_saved(tmp_path: Path) -> None:
     run = run_in(tmp_path, 8, save_steps=3)
     assert [(step, batch) for step, (batch, _) in run.steps(Count())] == list(enumerate([0, 1, 2, 0, 1, 2, 0, 1], 1))

@@ -126,8 +126,14 @@ def test_a_finished_run_only_says_how_it_ended(tmp_path: Path) -> None:
 
 
 def test_another_config_in_the_same_folder_is_refused(whole: Path) -> None:
-    with pytest.raises(ConfigError, match=r"config.yaml differs in loss.label_smoothing, optim.lr. Hint: give the old"):
+    with pytest.raises(
+        ConfigError, match=r"another run: loss.label_smoothing was 0\.05, optim.lr was 0\.004. Hint: give"
+    ):
         build(small(whole, "optim.lr=0.1", "loss.label_smoothing=0.1")).run()
+    with pytest.raises(
+        ConfigError, match=r"run.total_steps was (\d+). Hint: .* keeps it: run.total_steps=\1, or a new"
+    ):
+        build(small(whole, "run.total_steps=7")).run()
     free = small(whole, "loader.prefetch=4", "run.save_secs=5", "store.keep_last=19", "writer.writers.console.keys=no")
     assert build(free).run()["val/acc"] == rows(whole)[-1][1]["val/acc"]
 
