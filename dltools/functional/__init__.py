@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from dltools.functional.overlap import OverlapCounts as OverlapCounts
     from dltools.functional.overlap import hard_counts as hard_counts
     from dltools.functional.overlap import one_pass as one_pass
+    from dltools.functional.ssim import Similarity as Similarity
+    from dltools.functional.ssim import structural_similarity as structural_similarity
     from dltools.functional.sums import ratio as ratio
 else:
     __getattr__, __dir__ = lazy(__name__)

@@ -5,10 +5,39 @@ from typing import TYPE_CHECKING
 from dltools._lazy import lazy
 
 if TYPE_CHECKING:
+    from dltools.losses import adversarial as adversarial
     from dltools.losses import classification as classification
+    from dltools.losses import keypoints as keypoints
+    from dltools.losses import magnitude as magnitude
     from dltools.losses import probabilistic as probabilistic
     from dltools.losses import segmentation as segmentation
     from dltools.losses import statistical as statistical
+    from dltools.losses.adversarial.feature_matching import FeatureMatchingLoss as FeatureMatchingLoss
+    from dltools.losses.adversarial.feature_matching import FeatureMatchingLossCfg as FeatureMatchingLossCfg
+    from dltools.losses.adversarial.features import FeatureLoss as FeatureLoss
+    from dltools.losses.adversarial.features import FeatureLossCfg as FeatureLossCfg
+    from dltools.losses.adversarial.gan import GANLoss as GANLoss
+    from dltools.losses.adversarial.gan import GANLossCfg as GANLossCfg
+    from dltools.losses.adversarial.gan import HingeGANLoss as HingeGANLoss
+    from dltools.losses.adversarial.gan import HingeGANLossCfg as HingeGANLossCfg
+    from dltools.losses.adversarial.gan import LSGANLoss as LSGANLoss
+    from dltools.losses.adversarial.gan import LSGANLossCfg as LSGANLossCfg
+    from dltools.losses.adversarial.gan import NSGANLoss as NSGANLoss
+    from dltools.losses.adversarial.gan import NSGANLossCfg as NSGANLossCfg
+    from dltools.losses.adversarial.gan import WGANLoss as WGANLoss
+    from dltools.losses.adversarial.gan import WGANLossCfg as WGANLossCfg
+    from dltools.losses.adversarial.ms_ssim import MSSSIMLoss as MSSSIMLoss
+    from dltools.losses.adversarial.ms_ssim import MSSSIMLossCfg as MSSSIMLossCfg
+    from dltools.losses.adversarial.penalties import gradient_penalty as gradient_penalty
+    from dltools.losses.adversarial.penalties import r1_penalty as r1_penalty
+    from dltools.losses.adversarial.perceptual import PerceptualLoss as PerceptualLoss
+    from dltools.losses.adversarial.perceptual import PerceptualLossCfg as PerceptualLossCfg
+    from dltools.losses.adversarial.ssim import SSIMLoss as SSIMLoss
+    from dltools.losses.adversarial.ssim import SSIMLossCfg as SSIMLossCfg
+    from dltools.losses.adversarial.style import StyleLoss as StyleLoss
+    from dltools.losses.adversarial.style import StyleLossCfg as StyleLossCfg
+    from dltools.losses.adversarial.tv import TVLoss as TVLoss
+    from dltools.losses.adversarial.tv import TVLossCfg as TVLossCfg
     from dltools.losses.base import Loss as Loss
     from dltools.losses.base import LossCfg as LossCfg
     from dltools.losses.classification.asymmetric import AsymmetricLoss as AsymmetricLoss
@@ -26,6 +55,46 @@ if TYPE_CHECKING:
     from dltools.losses.dense import DenseLoss as DenseLoss
     from dltools.losses.dense import DenseLossCfg as DenseLossCfg
     from dltools.losses.distutils import sync_sums as sync_sums
+    from dltools.losses.element import ElementLoss as ElementLoss
+    from dltools.losses.element import ElementLossCfg as ElementLossCfg
+    from dltools.losses.keypoints.adaptive_wing import AdaptiveWingLoss as AdaptiveWingLoss
+    from dltools.losses.keypoints.adaptive_wing import AdaptiveWingLossCfg as AdaptiveWingLossCfg
+    from dltools.losses.keypoints.gaussian_focal import GaussianFocalLoss as GaussianFocalLoss
+    from dltools.losses.keypoints.gaussian_focal import GaussianFocalLossCfg as GaussianFocalLossCfg
+    from dltools.losses.keypoints.heatmap import HeatmapLoss as HeatmapLoss
+    from dltools.losses.keypoints.heatmap import HeatmapLossCfg as HeatmapLossCfg
+    from dltools.losses.keypoints.oks import OKSLoss as OKSLoss
+    from dltools.losses.keypoints.oks import OKSLossCfg as OKSLossCfg
+    from dltools.losses.keypoints.wing import WingLoss as WingLoss
+    from dltools.losses.keypoints.wing import WingLossCfg as WingLossCfg
+    from dltools.losses.magnitude.charbonnier import CharbonnierLoss as CharbonnierLoss
+    from dltools.losses.magnitude.charbonnier import CharbonnierLossCfg as CharbonnierLossCfg
+    from dltools.losses.magnitude.cosine import CosineLoss as CosineLoss
+    from dltools.losses.magnitude.cosine import CosineLossCfg as CosineLossCfg
+    from dltools.losses.magnitude.huber import Huber as Huber
+    from dltools.losses.magnitude.huber import HuberCfg as HuberCfg
+    from dltools.losses.magnitude.huber import HuberLoss as HuberLoss
+    from dltools.losses.magnitude.huber import HuberLossCfg as HuberLossCfg
+    from dltools.losses.magnitude.l1 import L1 as L1
+    from dltools.losses.magnitude.l1 import MAE as MAE
+    from dltools.losses.magnitude.l1 import L1Cfg as L1Cfg
+    from dltools.losses.magnitude.l1 import L1Loss as L1Loss
+    from dltools.losses.magnitude.l1 import L1LossCfg as L1LossCfg
+    from dltools.losses.magnitude.l1 import MAECfg as MAECfg
+    from dltools.losses.magnitude.l1 import MAELoss as MAELoss
+    from dltools.losses.magnitude.l1 import MAELossCfg as MAELossCfg
+    from dltools.losses.magnitude.log_cosh import LogCoshLoss as LogCoshLoss
+    from dltools.losses.magnitude.log_cosh import LogCoshLossCfg as LogCoshLossCfg
+    from dltools.losses.magnitude.mse import MSE as MSE
+    from dltools.losses.magnitude.mse import L2Loss as L2Loss
+    from dltools.losses.magnitude.mse import L2LossCfg as L2LossCfg
+    from dltools.losses.magnitude.mse import MSECfg as MSECfg
+    from dltools.losses.magnitude.mse import MSELoss as MSELoss
+    from dltools.losses.magnitude.mse import MSELossCfg as MSELossCfg
+    from dltools.losses.magnitude.quantile import QuantileLoss as QuantileLoss
+    from dltools.losses.magnitude.quantile import QuantileLossCfg as QuantileLossCfg
+    from dltools.losses.magnitude.smooth_l1 import SmoothL1Loss as SmoothL1Loss
+    from dltools.losses.magnitude.smooth_l1 import SmoothL1LossCfg as SmoothL1LossCfg
     from dltools.losses.overlap import OverlapLoss as OverlapLoss
     from dltools.losses.overlap import OverlapLossCfg as OverlapLossCfg
     from dltools.losses.pixel import PixelLoss as PixelLoss
