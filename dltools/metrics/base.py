@@ -157,10 +157,11 @@ def _key(metric: Metric[Any]) -> tuple[type[Any], str]:
 def snake(name: str) -> str:
     """The name of a class in snake case.
 
-    >>> snake("BalancedAccuracy"), snake("IoU"), snake("FBeta")
-    ('balanced_accuracy', 'iou', 'f_beta')
+    >>> snake("BalancedAccuracy"), snake("IoU"), snake("FBeta"), snake("MAPAtR")
+    ('balanced_accuracy', 'iou', 'f_beta', 'map_at_r')
     """
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+    word = name.replace("MIoU", "Miou").replace("IoU", "Iou")
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", word).lower()
 
 
 def _reading(one: float | Reading, higher: bool | None) -> Reading:

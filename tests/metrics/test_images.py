@@ -16,7 +16,9 @@ from dltools.metrics import (
     Accuracy,
     AccuracyCfg,
     ClassificationReportCfg,
+    CohenKappaCfg,
     ConfusionMatrixCfg,
+    ExactMatchCfg,
     F1Cfg,
     GeneralizedDiceCfg,
     HammingLossCfg,
@@ -143,3 +145,12 @@ def test_padding_and_empty_images_change_no_interval() -> None:
     padded.update(p[:1], torch.full((1, 6), 9))
     assert padded.compute().ci("f1") == plain.compute().ci("f1")
     assert dict(padded.compute()) == dict(plain.compute())
+
+
+def test_what_needs_more_than_the_counts_of_an_image_has_no_value_of_images() -> None:
+    kappa = Metrics({str(how): CohenKappaCfg(per_image=True, weights=how) for how in (None, "linear", "quadratic")})
+    kappa.update(torch.eye(2), torch.tensor([0, 1]))
+    assert sorted(kappa.compute()) == ["None", "None/image", "linear", "quadratic"]
+    exact = ExactMatchCfg(per_image=True).build()
+    exact.update(torch.ones(3, 2), torch.ones(3, 2))
+    assert dict(exact.compute()) == {"exact_match": 1.0}

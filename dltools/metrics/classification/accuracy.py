@@ -92,7 +92,7 @@ class ExactMatchCfg(ConfusionMetricCfg["ExactMatch"]):
 
 
 class ExactMatch(ConfusionMetric[ExactMatchCfg]):
-    """Share of elements all of whose labels are right; ignored labels are right.
+    """Share of elements all of whose labels are right; ignored labels are right. ``per_image`` adds nothing.
 
     >>> import torch
     >>> exact = ExactMatch(num_classes=2, holds="probs")

@@ -55,11 +55,11 @@ def check(form: Form, pred: Tensor, target: Tensor) -> None:
 
 def read(form: Form, pred: Tensor, target: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     """Codes of the target and of the prediction, (N, channels, elements of a sample)."""
-    return _truth(form, _arrange(form, target), valid), _arrange(form, _decision(form, pred))
+    return truth(form, target, valid), arrange(form, _decision(form, pred))
 
 
-def _arrange(form: Form, x: Tensor) -> Tensor:
-    """(N, channels, elements of a sample); N may be 0."""
+def arrange(form: Form, x: Tensor) -> Tensor:
+    """As (N, channels, elements of a sample); N may be 0."""
     return x.reshape(x.shape[0], form.channels, math.prod(x.shape[1:]) // form.channels)
 
 
@@ -100,8 +100,9 @@ def _flat(x: Tensor) -> torch.Size:
     return x.shape[:1] + x.shape[2:] if x.ndim > 1 and x.shape[1] == 1 else x.shape
 
 
-def _truth(form: Form, target: Tensor, valid: Tensor) -> Tensor:
-    target, left_out = _whole(form, target), ~valid.view(-1, 1, 1)
+def truth(form: Form, target: Tensor, valid: Tensor) -> Tensor:
+    """Codes of the target, (N, channels, elements of a sample)."""
+    target, left_out = _whole(form, arrange(form, target)), ~valid.view(-1, 1, 1)
     for label in form.ignore:
         if target.is_floating_point() or torch.iinfo(target.dtype).min <= label <= torch.iinfo(target.dtype).max:
             left_out = left_out | (target == label)

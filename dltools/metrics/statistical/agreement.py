@@ -29,7 +29,9 @@ class AgreementCfg(ConfusionMetricCfg[T_co]):
 
 class CohenKappaCfg(AgreementCfg["CohenKappa"]):
     weights: Literal["linear", "quadratic"] | None = None
-    """How a disagreement grows with the distance of the classes; None: all are equal."""
+    """How a disagreement grows with the distance of the classes; None: all are equal.
+
+    With weights, ``per_image`` adds nothing: of an image no whole matrix is kept."""
 
 
 class CohenKappa(ConfusionMetric[CohenKappaCfg]):

@@ -1,0 +1,76 @@
+"""Metrics of scores, before anything is decided: probabilities per class, and which of them is true."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dltools.metrics.base import Metric, MetricCfg
+from dltools.metrics.classification.reading import Form, Task, check, truth
+
+T_co = TypeVar("T_co", covariant=True)
+CfgT = TypeVar("CfgT", bound="ScoredMetricCfg[Any]")
+Scale = Literal["logits", "probs", "log_probs"]
+
+
+class ScoredMetricCfg(MetricCfg[T_co]):
+    """What pred says of what."""
+
+    task: Task = "multiclass"
+    """binary: pred (N, *S) or (N, 1, *S). multiclass: pred (N, C, *S), target (N, *S). multilabel: both (N, C, *S)."""
+    holds: Scale = "logits"
+    """What pred is."""
+    ignore_index: int | tuple[int, ...] | None = None
+    """Labels that are left out."""
+
+    def form(self, num_classes: int) -> Form:
+        """How inputs with so many classes are read."""
+        ignore = self.ignore_index if isinstance(self.ignore_index, tuple) else (self.ignore_index,)
+        return Form(self.task, num_classes, self.holds, 0.5, tuple(label for label in ignore if label is not None))
+
+
+class ScoredMetric(Metric[CfgT]):
+    """A metric of probabilities, with as many classes as pred has."""
+
+    def form(self, pred: Tensor) -> Form:
+        """How a prediction and its target are read."""
+        return self.cfg.form(2 if self.cfg.task == "binary" else pred.shape[1] if pred.ndim > 1 else 1)
+
+    def check(self, pred: Tensor, target: Tensor) -> None:
+        check(self.form(pred), pred, target)
+
+    def legal(self) -> str:
+        return "Legal labels are the classes of pred; ignore_index leaves others out, and no score may be NaN."
+
+
+def as_channels(pred: Tensor, task: Task) -> Tensor:
+    """(N, channels, elements of a sample): a channel per class, one for a binary task; N may be 0."""
+    channels = 1 if task == "binary" else pred.shape[1]
+    return pred.reshape(pred.shape[0], channels, math.prod(pred.shape[1:]) // channels)
+
+
+def log_sides(x: Tensor, task: Task, holds: Scale) -> tuple[Tensor, Tensor]:
+    """Log-probability of each channel and, but for multiclass, of its absence; float32 or better."""
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    if holds != "logits":
+        log_p = x if holds == "log_probs" else x.log()
+        return log_p, (-x).log1p() if holds == "probs" else (-x.expm1()).log()
+    if task == "multiclass":
+        log_p = x.log_softmax(1)
+        return log_p, log_p
+    return F.logsigmoid(x), F.logsigmoid(-x)
+
+
+def labels_of(form: Form, target: Tensor, valid: Tensor, broken: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Labels (a legal one everywhere), which elements count, and which are invalid; all (N, channels, M).
+
+    ``broken`` says where a score is NaN. Left out is what ``ignore_index`` and ``valid`` exclude.
+    """
+    code = truth(form, target, valid)
+    left_out = code == form.sides + 1
+    bad = ((code < 0) | (code >= form.sides) | broken) & ~left_out
+    return code.clamp(0, form.sides - 1).long(), ~left_out & ~bad, bad
