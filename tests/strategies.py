@@ -21,6 +21,7 @@ R = TypeVar("R", bound=Record)
 
 REQUIRED: dict[str, Any] = {
     "num_classes": 3,
+    "dim": 4,
     "class_counts": (5.0, 2.0, 1.0),
     "num_outputs": 3,
     "max_norm": 1.0,

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from dltools.losses import classification as classification
     from dltools.losses import keypoints as keypoints
     from dltools.losses import magnitude as magnitude
+    from dltools.losses import metric_learning as metric_learning
     from dltools.losses import probabilistic as probabilistic
     from dltools.losses import segmentation as segmentation
     from dltools.losses import statistical as statistical
@@ -57,6 +58,9 @@ if TYPE_CHECKING:
     from dltools.losses.distutils import sync_sums as sync_sums
     from dltools.losses.element import ElementLoss as ElementLoss
     from dltools.losses.element import ElementLossCfg as ElementLossCfg
+    from dltools.losses.embedding import EmbeddingLoss as EmbeddingLoss
+    from dltools.losses.embedding import EmbeddingLossCfg as EmbeddingLossCfg
+    from dltools.losses.embedding import partners as partners
     from dltools.losses.keypoints.adaptive_wing import AdaptiveWingLoss as AdaptiveWingLoss
     from dltools.losses.keypoints.adaptive_wing import AdaptiveWingLossCfg as AdaptiveWingLossCfg
     from dltools.losses.keypoints.gaussian_focal import GaussianFocalLoss as GaussianFocalLoss
@@ -95,6 +99,24 @@ if TYPE_CHECKING:
     from dltools.losses.magnitude.quantile import QuantileLossCfg as QuantileLossCfg
     from dltools.losses.magnitude.smooth_l1 import SmoothL1Loss as SmoothL1Loss
     from dltools.losses.magnitude.smooth_l1 import SmoothL1LossCfg as SmoothL1LossCfg
+    from dltools.losses.metric_learning.arc_face import ArcFaceLoss as ArcFaceLoss
+    from dltools.losses.metric_learning.arc_face import ArcFaceLossCfg as ArcFaceLossCfg
+    from dltools.losses.metric_learning.contrastive import ContrastiveLoss as ContrastiveLoss
+    from dltools.losses.metric_learning.contrastive import ContrastiveLossCfg as ContrastiveLossCfg
+    from dltools.losses.metric_learning.cos_face import CosFaceLoss as CosFaceLoss
+    from dltools.losses.metric_learning.cos_face import CosFaceLossCfg as CosFaceLossCfg
+    from dltools.losses.metric_learning.module import ModuleLoss as ModuleLoss
+    from dltools.losses.metric_learning.module import from_module as from_module
+    from dltools.losses.metric_learning.multi_similarity import MultiSimilarityLoss as MultiSimilarityLoss
+    from dltools.losses.metric_learning.multi_similarity import MultiSimilarityLossCfg as MultiSimilarityLossCfg
+    from dltools.losses.metric_learning.nt_xent import InfoNCELoss as InfoNCELoss
+    from dltools.losses.metric_learning.nt_xent import InfoNCELossCfg as InfoNCELossCfg
+    from dltools.losses.metric_learning.nt_xent import NTXentLoss as NTXentLoss
+    from dltools.losses.metric_learning.nt_xent import NTXentLossCfg as NTXentLossCfg
+    from dltools.losses.metric_learning.sup_con import SupConLoss as SupConLoss
+    from dltools.losses.metric_learning.sup_con import SupConLossCfg as SupConLossCfg
+    from dltools.losses.metric_learning.triplet import TripletLoss as TripletLoss
+    from dltools.losses.metric_learning.triplet import TripletLossCfg as TripletLossCfg
     from dltools.losses.overlap import OverlapLoss as OverlapLoss
     from dltools.losses.overlap import OverlapLossCfg as OverlapLossCfg
     from dltools.losses.pixel import PixelLoss as PixelLoss
@@ -109,8 +131,12 @@ if TYPE_CHECKING:
     from dltools.losses.probabilistic.cross_entropy import CELossCfg as CELossCfg
     from dltools.losses.probabilistic.cross_entropy import CrossEntropyLoss as CrossEntropyLoss
     from dltools.losses.probabilistic.cross_entropy import CrossEntropyLossCfg as CrossEntropyLossCfg
+    from dltools.losses.probabilistic.ctc import CTCLoss as CTCLoss
+    from dltools.losses.probabilistic.ctc import CTCLossCfg as CTCLossCfg
     from dltools.losses.probabilistic.focal import FocalLoss as FocalLoss
     from dltools.losses.probabilistic.focal import FocalLossCfg as FocalLossCfg
+    from dltools.losses.probabilistic.gaussian_nll import GaussianNLLLoss as GaussianNLLLoss
+    from dltools.losses.probabilistic.gaussian_nll import GaussianNLLLossCfg as GaussianNLLLossCfg
     from dltools.losses.probabilistic.hardest_pixels import OHEM as OHEM
     from dltools.losses.probabilistic.hardest_pixels import HardestPixelsLoss as HardestPixelsLoss
     from dltools.losses.probabilistic.hardest_pixels import HardestPixelsLossCfg as HardestPixelsLossCfg
@@ -125,6 +151,8 @@ if TYPE_CHECKING:
     from dltools.losses.probabilistic.nll import NLLCfg as NLLCfg
     from dltools.losses.probabilistic.nll import NLLLoss as NLLLoss
     from dltools.losses.probabilistic.nll import NLLLossCfg as NLLLossCfg
+    from dltools.losses.probabilistic.poisson_nll import PoissonNLLLoss as PoissonNLLLoss
+    from dltools.losses.probabilistic.poisson_nll import PoissonNLLLossCfg as PoissonNLLLossCfg
     from dltools.losses.probabilistic.poly import PolyLoss as PolyLoss
     from dltools.losses.probabilistic.poly import PolyLossCfg as PolyLossCfg
     from dltools.losses.segmentation.region.g_dice import GDice as GDice
@@ -159,6 +187,12 @@ if TYPE_CHECKING:
     from dltools.losses.statistical.f_beta import FBetaLossCfg as FBetaLossCfg
     from dltools.losses.statistical.focal_tversky import FocalTverskyLoss as FocalTverskyLoss
     from dltools.losses.statistical.focal_tversky import FocalTverskyLossCfg as FocalTverskyLossCfg
+    from dltools.losses.statistical.lovasz import LovaszHingeLoss as LovaszHingeLoss
+    from dltools.losses.statistical.lovasz import LovaszHingeLossCfg as LovaszHingeLossCfg
+    from dltools.losses.statistical.lovasz import LovaszSoftmax as LovaszSoftmax
+    from dltools.losses.statistical.lovasz import LovaszSoftmaxCfg as LovaszSoftmaxCfg
+    from dltools.losses.statistical.lovasz import LovaszSoftmaxLoss as LovaszSoftmaxLoss
+    from dltools.losses.statistical.lovasz import LovaszSoftmaxLossCfg as LovaszSoftmaxLossCfg
     from dltools.losses.statistical.mcc import MCCLoss as MCCLoss
     from dltools.losses.statistical.mcc import MCCLossCfg as MCCLossCfg
     from dltools.losses.statistical.tversky import TverskiyLoss as TverskiyLoss

@@ -10,9 +10,12 @@ from torch import Tensor
 
 from dltools.cfgutils import Config
 from dltools.losses import (
+    CTCLossCfg,
     ElementLossCfg,
+    EmbeddingLossCfg,
     FeatureLossCfg,
     GANLossCfg,
+    GaussianNLLLossCfg,
     MSSSIMLossCfg,
     OKSLossCfg,
     SSIMLossCfg,
@@ -68,10 +71,28 @@ def _points(dtype: torch.dtype) -> Scene:
     return Scene(_uniform(2, 17, 2, dtype=dtype), target, torch.zeros(2, 17, dtype=torch.bool), pixels=False)
 
 
+def _embeddings(dtype: torch.dtype) -> Scene:
+    target = torch.tensor([0, 1, 2, 0, 1, 2])
+    return Scene(_uniform(6, 4, dtype=dtype), target, torch.zeros(6, dtype=torch.bool), pixels=False)
+
+
+def _moments(dtype: torch.dtype) -> Scene:
+    mean, var, target = (_uniform(2, 3, dtype=dtype, seed=seed) for seed in (7, 8, 9))
+    return Scene({"mean": mean, "var": var + 1}, target, torch.zeros(2, 3, dtype=torch.bool), pixels=False)
+
+
+def _sequences(dtype: torch.dtype) -> Scene:
+    target = torch.tensor([[1, 2], [2, 0]])
+    return Scene(_uniform(2, 3, 5, dtype=dtype), target, torch.zeros(2, 5, dtype=torch.bool), pixels=True)
+
+
 FAMILIES: dict[type[Config[Any]], Callable[[torch.dtype], Scene]] = {
+    CTCLossCfg: _sequences,
     ElementLossCfg: _numbers,
+    EmbeddingLossCfg: _embeddings,
     FeatureLossCfg: _features,
     GANLossCfg: _scores,
+    GaussianNLLLossCfg: _moments,
     OKSLossCfg: _points,
     SSIMLossCfg: lambda dtype: _images(12, dtype),
     MSSSIMLossCfg: lambda dtype: _images(176, dtype),

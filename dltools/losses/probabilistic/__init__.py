@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from dltools.losses.probabilistic.cross_entropy import CELossCfg as CELossCfg
     from dltools.losses.probabilistic.cross_entropy import CrossEntropyLoss as CrossEntropyLoss
     from dltools.losses.probabilistic.cross_entropy import CrossEntropyLossCfg as CrossEntropyLossCfg
+    from dltools.losses.probabilistic.ctc import CTCLoss as CTCLoss
+    from dltools.losses.probabilistic.ctc import CTCLossCfg as CTCLossCfg
     from dltools.losses.probabilistic.focal import FocalLoss as FocalLoss
     from dltools.losses.probabilistic.focal import FocalLossCfg as FocalLossCfg
+    from dltools.losses.probabilistic.gaussian_nll import GaussianNLLLoss as GaussianNLLLoss
+    from dltools.losses.probabilistic.gaussian_nll import GaussianNLLLossCfg as GaussianNLLLossCfg
     from dltools.losses.probabilistic.hardest_pixels import OHEM as OHEM
     from dltools.losses.probabilistic.hardest_pixels import HardestPixelsLoss as HardestPixelsLoss
     from dltools.losses.probabilistic.hardest_pixels import HardestPixelsLossCfg as HardestPixelsLossCfg
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
     from dltools.losses.probabilistic.nll import NLLCfg as NLLCfg
     from dltools.losses.probabilistic.nll import NLLLoss as NLLLoss
     from dltools.losses.probabilistic.nll import NLLLossCfg as NLLLossCfg
+    from dltools.losses.probabilistic.poisson_nll import PoissonNLLLoss as PoissonNLLLoss
+    from dltools.losses.probabilistic.poisson_nll import PoissonNLLLossCfg as PoissonNLLLossCfg
     from dltools.losses.probabilistic.poly import PolyLoss as PolyLoss
     from dltools.losses.probabilistic.poly import PolyLossCfg as PolyLossCfg
 else:
