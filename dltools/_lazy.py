@@ -47,6 +47,6 @@ def lazy(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
         return value
 
     def __dir__() -> list[str]:
-        return sorted({*vars(module), *exports()})
+        return sorted({*exports(), *(name for name in vars(module) if name.startswith("_"))})
 
     return __getattr__, __dir__

@@ -76,6 +76,25 @@ def test_suppressions_are_at_most_one_per_1000_lines() -> None:
     assert len(found) <= total / 1000, "\n".join(found)
 
 
+def test_no_two_places_share_six_lines() -> None:
+    """Lines of functions, whatever their variables are called; a table of lines that are all alike is none."""
+    places: dict[tuple[str, ...], set[str]] = {}
+    for file in LIBRARY:
+        for body in bodies(file):
+            shapes = [re.sub(r"\b[a-z_]\w*", "x", line) for _, line in body]
+            for i in range(len(body) - 5):
+                places.setdefault(tuple(shapes[i : i + 6]), set()).add(f"{short(file)}:{body[i][0]}")
+    assert [sorted(at) for lines, at in places.items() if len(at) > 1 and len(set(lines)) > 1] == []
+
+
+def bodies(file: Path) -> Iterator[list[tuple[int, str]]]:
+    """The numbered lines of each function after its docstring, less empty ones, brackets, comments and imports."""
+    for node in ast.walk(tree(file)):
+        if isinstance(node, Function) and (body := node.body[ast.get_docstring(node) is not None :]):
+            inside = enumerate(lines(file)[body[0].lineno - 1 : node.end_lineno], body[0].lineno)
+            yield [(n, text.strip()) for n, text in inside if re.match(r"\s*(?!#|import |from )\W*\w", text)]
+
+
 def test_every_module_starts_with_future_annotations() -> None:
     modules = [file for file in EVERYTHING if file.name != "__init__.py" and "scripts" not in file.parts]
     assert [short(file) for file in modules if "from __future__ import annotations" not in lines(file)] == []

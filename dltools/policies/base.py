@@ -1,9 +1,9 @@
-"""What every policy shares: the fields that name its folder and seed, and the parts of every training."""
+"""What every policy shares: the fields that name its folder and seed, the parts of every training; where two differ."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dltools.cfgutils.config import Config
 from dltools.checkpoints.run import RunCfg
@@ -30,3 +30,13 @@ class PolicyCfg(Config[T_co]):
     def build(self) -> T_co:
         """The policy; its ``run()`` trains."""
         return self.product()(self)
+
+
+def differences(old: Any, new: Any, path: str = "") -> dict[str, tuple[Any, Any]]:
+    """Paths at which the trees of two configs differ, with what stands there."""
+    if not (isinstance(old, dict) and isinstance(new, dict) and old.get("type") == new.get("type")):
+        return {} if old == new else {path: (old, new)}
+    found: dict[str, tuple[Any, Any]] = {}
+    for key in {**old, **new}:
+        found |= differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
+    return found

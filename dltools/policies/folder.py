@@ -14,7 +14,7 @@ from dltools.cfgutils.text import json_text
 from dltools.checkpoints.store import StoreCfg
 from dltools.errors import ConfigError
 from dltools.meters.report import Report
-from dltools.policies.base import PolicyCfg
+from dltools.policies.base import PolicyCfg, differences
 from dltools.visualizers.charts import draw_curves, new_figure
 from dltools.writers.base import Writer
 from dltools.writers.disk import publish
@@ -109,13 +109,3 @@ def _way_out(cfg: PolicyCfg[Any], changes: Mapping[str, Any]) -> str:
 
 def _is_free(path: str) -> bool:
     return any(path == free or path.startswith(f"{free}.") for free in FREE)
-
-
-def differences(old: Any, new: Any, path: str = "") -> dict[str, tuple[Any, Any]]:
-    """Paths at which the trees of two configs differ, with what stands there."""
-    if not (isinstance(old, dict) and isinstance(new, dict) and old.get("type") == new.get("type")):
-        return {} if old == new else {path: (old, new)}
-    found: dict[str, tuple[Any, Any]] = {}
-    for key in {**old, **new}:
-        found |= differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
-    return found

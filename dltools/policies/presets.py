@@ -10,8 +10,8 @@ from typing import Any
 
 from dltools.cfgutils.files import dump, load, override, to_tree
 from dltools.errors import ConfigError, did_you_mean
-from dltools.policies.base import PolicyCfg
-from dltools.policies.folder import CONFIG, differences, is_finished
+from dltools.policies.base import PolicyCfg, differences
+from dltools.policies.folder import CONFIG, is_finished
 
 
 def configure(name: str, words: Sequence[str] = ()) -> PolicyCfg[Any]:
