@@ -45,9 +45,12 @@ def gradient_penalty(
         raise ShapeError(given, expected="equal shapes (N, ...)", hint="as many fakes as reals: real[:len(fake)]")
     if share is None:
         share = torch.rand(len(real), device=real.device)
+    if share.shape != real.shape[:1]:
+        raise ShapeError(f"share {tuple(share.shape)}", expected=f"a number for each of {len(real)} samples")
     share = share.to(real.dtype).view(-1, *[1] * (real.ndim - 1))
     between = torch.lerp(fake.detach().to(real.dtype), real.detach(), share)
-    return (torch.linalg.vector_norm(_slope(critic, between), dim=1) - 1).square().mean()
+    length: Tensor = torch.linalg.vector_norm(_slope(critic, between), dim=1)
+    return (length - 1).square().mean()
 
 
 def _slope(critic: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
@@ -55,5 +58,4 @@ def _slope(critic: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
     x = at.detach().requires_grad_()
     with torch.enable_grad():
         (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
-    rows: Tensor = slope.flatten(1)
-    return rows.to(torch.promote_types(rows.dtype, torch.float32))
+    return slope.flatten(1).to(torch.promote_types(slope.dtype, torch.float32))
