@@ -23,6 +23,7 @@ CASES = [
     ("tensorboard", "tensorboard", "from dltools.writers import TensorBoardWriter; TensorBoardWriter()"),
     ("opencv-python-headless", "plot", "from dltools.writers.png import check_format; check_format('jpg')"),
     ("opencv-python-headless", "augs", "from dltools.augs.resample import opencv; opencv()"),
+    ("scipy", "metrics", "from dltools.metrics import KendallTau; KendallTau().compute()"),
     *(
         (package, extra, f"from dltools.optim import *; ExternalOptimCfg(source='{source}', name='Lion').product()")
         for package, extra, source in (
@@ -37,7 +38,7 @@ CASES = [
 PROBE = '''
 import json, sys
 BLOCKED = "albumentations cv2 matplotlib mlflow onnx ray skimage sklearn tensorboard timm torchmetrics wandb".split()
-BLOCKED += ["pytorch_optimizer", "schedulefree"]
+BLOCKED += ["pytorch_optimizer", "schedulefree", "scipy"]
 
 class Without:
     """A finder that does not find the blocked packages."""

@@ -5,6 +5,10 @@ from typing import TYPE_CHECKING
 from dltools._lazy import lazy
 
 if TYPE_CHECKING:
+    from dltools.metrics.balance import ClassStats as ClassStats
+    from dltools.metrics.balance import ClassStatsCfg as ClassStatsCfg
+    from dltools.metrics.balance import Seen as Seen
+    from dltools.metrics.balance import SeenCfg as SeenCfg
     from dltools.metrics.base import Metric as Metric
     from dltools.metrics.base import MetricCfg as MetricCfg
     from dltools.metrics.classification.accuracy import Accuracy as Accuracy
@@ -68,6 +72,38 @@ if TYPE_CHECKING:
     from dltools.metrics.distutils import EvalSampler as EvalSampler
     from dltools.metrics.distutils import valid_mask as valid_mask
     from dltools.metrics.distutils import with_valid as with_valid
+    from dltools.metrics.magnitude.correlation import ConcordanceCorr as ConcordanceCorr
+    from dltools.metrics.magnitude.correlation import ConcordanceCorrCfg as ConcordanceCorrCfg
+    from dltools.metrics.magnitude.correlation import CosineSimilarity as CosineSimilarity
+    from dltools.metrics.magnitude.correlation import CosineSimilarityCfg as CosineSimilarityCfg
+    from dltools.metrics.magnitude.correlation import KendallTau as KendallTau
+    from dltools.metrics.magnitude.correlation import KendallTauCfg as KendallTauCfg
+    from dltools.metrics.magnitude.correlation import PairMetric as PairMetric
+    from dltools.metrics.magnitude.correlation import PairMetricCfg as PairMetricCfg
+    from dltools.metrics.magnitude.correlation import PearsonCorr as PearsonCorr
+    from dltools.metrics.magnitude.correlation import PearsonCorrCfg as PearsonCorrCfg
+    from dltools.metrics.magnitude.correlation import SpearmanCorr as SpearmanCorr
+    from dltools.metrics.magnitude.correlation import SpearmanCorrCfg as SpearmanCorrCfg
+    from dltools.metrics.magnitude.depth import DepthErrors as DepthErrors
+    from dltools.metrics.magnitude.depth import DepthErrorsCfg as DepthErrorsCfg
+    from dltools.metrics.magnitude.errors import MAE as MAE
+    from dltools.metrics.magnitude.errors import MSE as MSE
+    from dltools.metrics.magnitude.errors import R2 as R2
+    from dltools.metrics.magnitude.errors import RMSE as RMSE
+    from dltools.metrics.magnitude.errors import ErrorMetric as ErrorMetric
+    from dltools.metrics.magnitude.errors import ErrorMetricCfg as ErrorMetricCfg
+    from dltools.metrics.magnitude.errors import ExplainedVariance as ExplainedVariance
+    from dltools.metrics.magnitude.errors import ExplainedVarianceCfg as ExplainedVarianceCfg
+    from dltools.metrics.magnitude.errors import MAECfg as MAECfg
+    from dltools.metrics.magnitude.errors import MSECfg as MSECfg
+    from dltools.metrics.magnitude.errors import R2Cfg as R2Cfg
+    from dltools.metrics.magnitude.errors import RMSECfg as RMSECfg
+    from dltools.metrics.magnitude.relative import MAPE as MAPE
+    from dltools.metrics.magnitude.relative import MSLE as MSLE
+    from dltools.metrics.magnitude.relative import SMAPE as SMAPE
+    from dltools.metrics.magnitude.relative import MAPECfg as MAPECfg
+    from dltools.metrics.magnitude.relative import MSLECfg as MSLECfg
+    from dltools.metrics.magnitude.relative import SMAPECfg as SMAPECfg
     from dltools.metrics.statistical.agreement import MCC as MCC
     from dltools.metrics.statistical.agreement import CohenKappa as CohenKappa
     from dltools.metrics.statistical.agreement import CohenKappaCfg as CohenKappaCfg
@@ -89,6 +125,12 @@ if TYPE_CHECKING:
     from dltools.metrics.target import Target as Target
     from dltools.metrics.target import TargetCfg as TargetCfg
     from dltools.metrics.target import Verdict as Verdict
+    from dltools.metrics.text.error_rate import CER as CER
+    from dltools.metrics.text.error_rate import WER as WER
+    from dltools.metrics.text.error_rate import CERCfg as CERCfg
+    from dltools.metrics.text.error_rate import ErrorRate as ErrorRate
+    from dltools.metrics.text.error_rate import ErrorRateCfg as ErrorRateCfg
+    from dltools.metrics.text.error_rate import WERCfg as WERCfg
     from dltools.metrics.text.perplexity import Perplexity as Perplexity
     from dltools.metrics.text.perplexity import PerplexityCfg as PerplexityCfg
 else:

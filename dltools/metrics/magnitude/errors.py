@@ -1,0 +1,195 @@
+"""Errors of numbers: how far predictions are off."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from torch import Tensor
+
+from dltools.errors import ShapeError
+from dltools.meters.report import Reading
+from dltools.metrics.base import Metric, MetricCfg
+from dltools.states import State, States, Sum
+
+T_co = TypeVar("T_co", covariant=True)
+CfgT = TypeVar("CfgT", bound="NumberMetricCfg[Any]")
+
+
+class NumberMetricCfg(MetricCfg[T_co]):
+    mask_value: float | None = None
+    """A target that is left out, such as 0 where a depth is unknown."""
+
+
+class NumberMetric(Metric[CfgT]):
+    """Sums over all elements of pred and target, which have one shape (N, *S); in float64."""
+
+    sums: ClassVar[tuple[str, ...]] = ()
+    """Names of the sums."""
+
+    def layout(self) -> Mapping[str, State]:
+        """The sums, the elements, and those that are not finite."""
+        return {name: Sum(dtype=torch.float64) for name in self.sums} | {"n": Sum(), "invalid": Sum()}
+
+    def check(self, pred: Tensor, target: Tensor) -> None:
+        if pred.shape != target.shape or pred.ndim == 0 or pred.is_complex() or target.is_complex():
+            raise ShapeError(
+                f"pred {tuple(pred.shape)} {pred.dtype}, target {tuple(target.shape)} {target.dtype}",
+                expected="real numbers in one shape (N, *S)",
+                hint="pred.squeeze(1) where only pred has a channel",
+            )
+
+    def pairs(self, pred: Tensor, target: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Both in float64 and whether an element counts; 1 on both sides where it does not."""
+        counts = valid.view(-1, *[1] * (pred.ndim - 1)).expand(pred.shape)
+        if self.cfg.mask_value is not None:
+            counts = counts & (target != self.cfg.mask_value)
+        return torch.where(counts, pred, 1).double(), torch.where(counts, target, 1).double(), counts
+
+    def add(self, s: States, terms: Mapping[str, Tensor], counts: Tensor) -> None:
+        """Add terms of elements to their sums; an element with one that is not finite is invalid."""
+        fine = torch.stack([x.isfinite() for x in terms.values()]).all(0) & counts
+        for name, x in terms.items():
+            s.add(name, torch.where(fine, x, 0).sum())
+        s["n"] += fine.sum()
+        s["invalid"] += counts.sum() - fine.sum()
+
+    def reading(self, s: States, value: float) -> Reading:
+        """A value of what was counted; NaN of nothing."""
+        n = int(s["n"])
+        return Reading(value if n else math.nan, n=n, invalid=int(s["invalid"]))
+
+    def mean(self, s: States, name: str) -> float:
+        """Of a sum, over the elements."""
+        return float(s[name]) / max(1, int(s["n"]))
+
+
+class ErrorMetricCfg(NumberMetricCfg[T_co]):
+    """Metrics with equal fields share one count."""
+
+
+ErrorCfgT = TypeVar("ErrorCfgT", bound="ErrorMetricCfg[Any]")
+
+
+class ErrorMetric(NumberMetric[ErrorCfgT]):
+    """Sums the differences d = pred - target, their sizes and squares, and the targets y and their squares."""
+
+    sums = ("d", "abs", "square", "y", "y_square")
+
+    def count(self, s: States, pred: Tensor, target: Tensor, *, valid: Tensor) -> None:
+        p, y, counts = self.pairs(pred, target, valid)
+        d = p - y
+        self.add(s, {"d": d, "abs": d.abs(), "square": d.square(), "y": y, "y_square": y.square()}, counts)
+
+    def spread(self, s: States) -> float:
+        """Sum of squares of the targets about their mean."""
+        return float(s["y_square"]) - float(s["y"]) ** 2 / max(1, int(s["n"]))
+
+
+class MAECfg(ErrorMetricCfg["MAE"]):
+    pass
+
+
+class MAE(ErrorMetric[MAECfg]):
+    r"""Mean absolute error, :math:`\sum |p - y| / n`.
+
+    >>> mae = MAE()
+    >>> mae.update(torch.tensor([1.0, 2.0]), torch.tensor([0.0, 4.0]))
+    >>> mae.compute()
+    Report(mae=1.5)
+    """
+
+    higher: ClassVar[bool | None] = False
+
+    def value(self, s: States) -> Reading:
+        return self.reading(s, self.mean(s, "abs"))
+
+
+class MSECfg(ErrorMetricCfg["MSE"]):
+    pass
+
+
+class MSE(ErrorMetric[MSECfg]):
+    r"""Mean squared error, :math:`\sum (p - y)^2 / n`.
+
+    >>> mse = MSE()
+    >>> mse.update(torch.tensor([1.0, 2.0]), torch.tensor([0.0, 4.0]))
+    >>> mse.compute()
+    Report(mse=2.5)
+    """
+
+    higher: ClassVar[bool | None] = False
+
+    def value(self, s: States) -> Reading:
+        return self.reading(s, self.mean(s, "square"))
+
+
+class RMSECfg(ErrorMetricCfg["RMSE"]):
+    pass
+
+
+class RMSE(ErrorMetric[RMSECfg]):
+    r"""Root of the mean squared error, :math:`\sqrt{\sum (p - y)^2 / n}`, in the unit of the target.
+
+    >>> rmse = RMSE()
+    >>> rmse.update(torch.tensor([3.0, 0.0]), torch.tensor([0.0, 3.0]))
+    >>> rmse.compute()
+    Report(rmse=3)
+    """
+
+    higher: ClassVar[bool | None] = False
+
+    def value(self, s: States) -> Reading:
+        return self.reading(s, math.sqrt(self.mean(s, "square")))
+
+
+class R2Cfg(ErrorMetricCfg["R2"]):
+    pass
+
+
+class R2(ErrorMetric[R2Cfg]):
+    r"""Coefficient of determination, :math:`1 - \sum (p - y)^2 / \sum (y - \bar y)^2`.
+
+    NaN for fewer than two elements; targets that are all equal give 1 if they are hit, else 0.
+
+    >>> r2 = R2()
+    >>> r2.update(torch.tensor([2.5, 0.0, 2.0, 8.0]), torch.tensor([3.0, -0.5, 2.0, 7.0]))
+    >>> r2.compute()
+    Report(r2=0.948608)
+    """
+
+    higher: ClassVar[bool | None] = True
+
+    def value(self, s: States) -> Reading:
+        return self.reading(s, explained(float(s["square"]), self.spread(s), int(s["n"])))
+
+
+class ExplainedVarianceCfg(ErrorMetricCfg["ExplainedVariance"]):
+    pass
+
+
+class ExplainedVariance(ErrorMetric[ExplainedVarianceCfg]):
+    r"""Share of the targets' variance that is not in the errors, :math:`1 - Var(p - y) / Var(y)`.
+
+    >>> ev = ExplainedVariance()
+    >>> ev.update(torch.tensor([2.5, 0.0, 2.0, 8.0]), torch.tensor([3.0, -0.5, 2.0, 7.0]))
+    >>> ev.compute()
+    Report(explained_variance=0.957173)
+    """
+
+    higher: ClassVar[bool | None] = True
+
+    def value(self, s: States) -> Reading:
+        left = float(s["square"]) - float(s["d"]) ** 2 / max(1, int(s["n"]))
+        return self.reading(s, explained(left, self.spread(s), int(s["n"])))
+
+
+def explained(left: float, spread: float, n: int) -> float:
+    """One minus a share of the spread, as finite as scikit-learn makes it."""
+    if n < 2:
+        return math.nan
+    if spread <= 0:
+        return 1.0 if left <= 0 else 0.0
+    return 1.0 - left / spread
