@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 import dltools
+from dltools.cfgutils import build
 from dltools.errors import DltoolsError
 from dltools.functional import OverlapCounts
+from dltools.handlers import Clip, ClipCfg, Gradients, Skip, SkipCfg, StepHandlerCfg
 from dltools.losses import (
     Combine,
     DenseLossCfg,
@@ -22,9 +24,11 @@ from dltools.losses import (
     PixelLoss,
     SidedPixelLoss,
 )
-from dltools.metrics import Metric, MetricCfg, Metrics
+from dltools.meters import Reading
+from dltools.metrics import ConfusionMetric, ConfusionMetricCfg, Metric, MetricCfg, Metrics
+from dltools.metrics.classification.confusion import Counted
 from dltools.states import State, States, Sum
-from dltools.writers import Record, Sink, WriterCfg
+from dltools.writers import MultiWriter, Record, Sink, Writer, WriterCfg
 
 LIBRARY = str(Path(dltools.__file__).parent)
 PRED, TARGET = torch.zeros(2, 3, 4), torch.zeros(2, 4, dtype=torch.int64)
@@ -69,7 +73,34 @@ class MyMetric(Metric[MyMetricCfg]):
         raise ZeroDivisionError(valid)
 
     def value(self, s: States) -> float:
-        return float(s["n"])
+        raise ZeroDivisionError(s)
+
+
+class MyScoreCfg(ConfusionMetricCfg["MyScore"]):
+    pass
+
+
+class MyScore(ConfusionMetric[MyScoreCfg]):
+    def readings(self, c: Counted) -> dict[str, Reading]:
+        raise ZeroDivisionError(c)
+
+
+class MyClipCfg(ClipCfg["MyClip"]):
+    pass
+
+
+class MyClip(Clip[MyClipCfg]):
+    def __call__(self, gradients: Gradients) -> Tensor:
+        raise ZeroDivisionError(gradients)
+
+
+class MySkipCfg(SkipCfg["MySkip"]):
+    pass
+
+
+class MySkip(Skip[MySkipCfg]):
+    def __call__(self, norm: Tensor, loss: Tensor | None) -> Tensor:
+        raise ZeroDivisionError(norm)
 
 
 class MyWriterCfg(WriterCfg["MyWriter"]):
@@ -115,10 +146,21 @@ def test_a_metric_of_ones_own() -> None:
     for one in (metric, many):
         assert 0 < len(ours(failing(lambda one=one: one.update(PRED, TARGET)))) <= 4
         assert 0 < len(ours(failing(lambda one=one: one.step(PRED, TARGET)))) <= 4
+    for one in (metric, many, MyScore(), Metrics({"mine": MyScoreCfg()})):
+        assert 0 < len(ours(failing(one.compute))) <= 4
 
 
-def test_a_writer_of_ones_own() -> None:
-    writer = MyWriter(on_error="raise")
+@pytest.mark.parametrize("cfg", [StepHandlerCfg(clip=MyClipCfg()), StepHandlerCfg(skip=(MySkipCfg(),))])
+def test_a_part_of_a_step_of_ones_own(cfg: StepHandlerCfg) -> None:
+    model = torch.nn.Linear(2, 1)
+    step = build(cfg, model, torch.optim.SGD(model.parameters(), lr=0.1))
+    assert 0 < len(ours(failing(lambda: step(model(torch.ones(1, 2)).sum())))) <= 4
+
+
+@pytest.mark.parametrize("alone", [True, False], ids=["alone", "in a MultiWriter"])
+def test_a_writer_of_ones_own(alone: bool, tmp_path: Path) -> None:
+    cfg = MyWriterCfg(on_error="raise")
+    writer: Writer[Any] = build(cfg) if alone else MultiWriter(dir=str(tmp_path), writers={"mine": cfg})
     writer.scalars({"loss": 1.0}, step=0)
     error = failing(writer.close, DltoolsError)
     assert 0 < len(ours(error)) <= 4

@@ -60,11 +60,9 @@ def collect(
         key: States.merged(states.layout, {name: next(values) for name in states.layout})
         for key, states in unique.items()
     }
-    readings = {
-        _join(path, name): reading
-        for path, source, states in sources
-        for name, reading in source.read(merged[id(states)]).items()
-    }
+    readings = dict[str, Reading]()
+    for path, source, states in sources:
+        readings |= {_join(path, name): reading for name, reading in source.read(merged[id(states)]).items()}
     if reset:
         for _, source, states in sources:
             getattr(source, "reset", states.reset)()
