@@ -54,6 +54,11 @@ class OnePass:
         return self.labels.bad
 
     @property
+    def prob_t(self) -> Tensor:
+        """Probability of the target, (N, *S), for class indices; 1 or 0 where excluded."""
+        return pick(self.prob, self.labels.y) if self.holds == "probs" else self.log_p.exp()
+
+    @property
     def counts(self) -> OverlapCounts:
         """Overlap per class, made when asked."""
         return self.overlap(self.over)
@@ -72,8 +77,7 @@ class OnePass:
             weighted = prob * (weight.unsqueeze(1) if labels.of_pixels else weight)
             squares = add_up(weighted * prob)
         if labels.y.dtype == torch.int64:
-            p_t = pick(prob, labels.y) if self.holds == "probs" else self.log_p.exp()
-            inter = per_class(p_t * weight, labels.y, prob.shape[1])
+            inter = per_class(self.prob_t * weight, labels.y, prob.shape[1])
         else:
             inter = add_up(weighted * labels.y)
         return counts_of(labels, weight, apart(inter), apart(add_up(weighted)), apart(squares))

@@ -11,6 +11,7 @@ from torch import Tensor
 from dltools.cfgutils.annotations import NonNegativeInt
 from dltools.errors import ConfigError, ShapeError
 from dltools.functional.counts import Over, OverlapCounts
+from dltools.functional.overlap import OnePass
 from dltools.functional.sums import ratio
 from dltools.losses.base import T_co
 from dltools.losses.dense import DenseLoss, DenseLossCfg
@@ -38,7 +39,47 @@ class OverlapLossCfg(DenseLossCfg[T_co]):
             raise ConfigError("classes is ()", expected="at least one class", hint="None for all")
 
 
-class OverlapLoss(DenseLoss[OverlapCfgT]):
+class ClassLoss(DenseLoss[OverlapCfgT]):
+    """A loss of each class, and their mean."""
+
+    def see(self, view: View) -> OnePass:
+        """The pass; refuses ``classes`` that do not fit."""
+        passed = self.look(view)
+        if self.cfg.classes is not None and max(self.cfg.classes) >= passed.prob.shape[1]:
+            raise ShapeError(
+                f"classes {self.cfg.classes} for pred {tuple(passed.pred.shape)}, task {self.cfg.task}",
+                expected=f"classes below {passed.prob.shape[1]}",
+            )
+        return passed
+
+    def importance(self, share: Tensor, pred: Tensor, target: Tensor) -> Tensor:
+        """What each class weighs in the mean: by default its share, the class weight, 0 where it is left out."""
+        return share
+
+    def weighted(self, loss: Tensor, absent: Tensor, pred: Tensor, target: Tensor, total: Tensor) -> Sums:
+        """What adds up to the mean of losses (C,) or (N, C), from the sums of both sides and the number of elements."""
+        if self.cfg.empty == "score":
+            loss = torch.where(absent, ratio(pred, total), loss)
+        elif self.cfg.empty == "zero":
+            loss = loss.masked_fill(absent, 0)
+        left_out = absent if self.cfg.empty == "skip" else total == 0
+        weights = self.weights_like(loss)
+        if self.cfg.classes is not None:
+            chosen = torch.tensor([c in self.cfg.classes for c in range(loss.shape[-1])], device=loss.device)
+            weights = chosen.to(loss.dtype) if weights is None else torch.where(chosen, weights, 0)
+        kept = left_out.logical_not().to(loss.dtype) if weights is None else torch.where(left_out, 0, weights)
+        loss = loss.masked_fill(left_out if weights is None else kept == 0, 0)
+        share = self.importance(kept, pred, target)
+        if weights is not None or share is not kept:
+            loss = loss * share
+        return {"loss": loss} if self.cfg.reduction == "none" else {"loss": loss.sum(), "weight": share.sum()}
+
+    def mean(self, sums: Sums) -> Tensor:
+        """The value of weighted losses."""
+        return ratio(sums["loss"], sums["weight"]) if self.cfg.reduction == "mean" else sums["loss"]
+
+
+class OverlapLoss(ClassLoss[OverlapCfgT]):
     """One minus an index per class, 1 at best; mean over classes.
 
     Subclasses give the index. Classes absent from the target never reach it, so no sum of a target is 0.
@@ -48,51 +89,21 @@ class OverlapLoss(DenseLoss[OverlapCfgT]):
     def score(self, counts: OverlapCounts) -> Tensor:
         """The index, in the shape of the counts: (C,) or (N, C)."""
 
-    def importance(self, counts: OverlapCounts, share: Tensor) -> Tensor:
-        """What each class weighs in the mean: by default its share, the class weight, 0 where it is left out."""
-        return share
-
     def sums(self, view: View) -> Sums:
-        passed = self.look(view)
-        num_classes = passed.prob.shape[1]
-        if self.cfg.classes is not None and max(self.cfg.classes) >= num_classes:
-            raise ShapeError(
-                f"classes {self.cfg.classes} for pred {tuple(passed.pred.shape)}, task {self.cfg.task}",
-                expected=f"classes below {num_classes}",
-            )
-        counts = passed.overlap(self.cfg.over)
+        counts = self.see(view).overlap(self.cfg.over)
         if self.cfg.over == "batch":
             return counts._asdict()
         absent = counts.target == 0
-        loss, share = self._weighted(counts, absent, self.score(_present(counts, absent)))
-        return {"loss": loss} if self.cfg.reduction == "none" else {"loss": loss.sum(), "weight": share.sum()}
+        loss = 1 - self.score(_present(counts, absent))
+        return self.weighted(loss, absent, counts.pred, counts.target, counts.total)
 
     def value(self, sums: Sums) -> Tensor:
         if self.cfg.over == "batch":
             counts = OverlapCounts(**sums)
             absent = counts.target == 0
-            loss, share = self._weighted(counts, absent, self.score(_present(counts, absent)))
-            if self.cfg.reduction == "none":
-                return loss
-            sums = {"loss": loss.sum(), "weight": share.sum()}
-        return ratio(sums["loss"], sums["weight"]) if self.cfg.reduction == "mean" else sums["loss"]
-
-    def _weighted(self, counts: OverlapCounts, absent: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
-        """Loss of each class times its weight in the mean, and that weight."""
-        loss = 1 - score
-        if self.cfg.empty == "score":
-            loss = torch.where(absent, ratio(counts.pred, counts.total), loss)
-        elif self.cfg.empty == "zero":
-            loss = loss.masked_fill(absent, 0)
-        left_out = absent if self.cfg.empty == "skip" else counts.total == 0
-        weights = self.weights_like(loss)
-        if self.cfg.classes is not None:
-            chosen = torch.tensor([c in self.cfg.classes for c in range(loss.shape[-1])], device=loss.device)
-            weights = chosen.to(loss.dtype) if weights is None else torch.where(chosen, weights, 0)
-        kept = left_out.logical_not().to(loss.dtype) if weights is None else torch.where(left_out, 0, weights)
-        loss = loss.masked_fill(left_out if weights is None else kept == 0, 0)
-        share = self.importance(counts, kept)
-        return loss if weights is None and share is kept else loss * share, share
+            loss = 1 - self.score(_present(counts, absent))
+            sums = self.weighted(loss, absent, counts.pred, counts.target, counts.total)
+        return self.mean(sums)
 
 
 def _present(counts: OverlapCounts, absent: Tensor) -> OverlapCounts:

@@ -18,6 +18,7 @@ from dltools.losses import (
     FocalLossCfg,
     LinearWeightCfg,
     LossCfg,
+    LovaszSoftmaxLossCfg,
     TverskyLossCfg,
     View,
 )
@@ -38,6 +39,7 @@ CONFIGS: dict[str, LossCfg[Any]] = {
     "dice": DiceLossCfg(ignore_index=255),
     "dice score": DiceLossCfg(ignore_index=255, empty="score", reduction="sum"),
     "tversky": TverskyLossCfg(ignore_index=255, over="sample", class_weights=(1.0, 2.0, 0.5)),
+    "lovasz": LovaszSoftmaxLossCfg(ignore_index=255),
     "combine": CombineCfg(terms=TERMS, weights={"dice": LinearWeightCfg(first=0.5, last=0.0, steps=5)}),
 }
 SHARDS = ([2, 1, 3], [0, 4])

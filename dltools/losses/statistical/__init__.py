@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from dltools.losses.statistical.f_beta import FBetaLossCfg as FBetaLossCfg
     from dltools.losses.statistical.focal_tversky import FocalTverskyLoss as FocalTverskyLoss
     from dltools.losses.statistical.focal_tversky import FocalTverskyLossCfg as FocalTverskyLossCfg
+    from dltools.losses.statistical.lovasz import LovaszHingeLoss as LovaszHingeLoss
+    from dltools.losses.statistical.lovasz import LovaszHingeLossCfg as LovaszHingeLossCfg
+    from dltools.losses.statistical.lovasz import LovaszSoftmax as LovaszSoftmax
+    from dltools.losses.statistical.lovasz import LovaszSoftmaxCfg as LovaszSoftmaxCfg
+    from dltools.losses.statistical.lovasz import LovaszSoftmaxLoss as LovaszSoftmaxLoss
+    from dltools.losses.statistical.lovasz import LovaszSoftmaxLossCfg as LovaszSoftmaxLossCfg
     from dltools.losses.statistical.mcc import MCCLoss as MCCLoss
     from dltools.losses.statistical.mcc import MCCLossCfg as MCCLossCfg
     from dltools.losses.statistical.tversky import TverskiyLoss as TverskiyLoss

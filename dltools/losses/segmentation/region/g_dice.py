@@ -38,12 +38,12 @@ class GDiceLoss(OverlapLoss[GDiceLossCfg]):
     def score(self, counts: OverlapCounts) -> Tensor:
         return 2 * counts.inter / (counts.pred + counts.target)
 
-    def importance(self, counts: OverlapCounts, share: Tensor) -> Tensor:
-        sizes = counts.target.detach()
+    def importance(self, share: Tensor, pred: Tensor, target: Tensor) -> Tensor:
+        sizes = target.detach()
         here = share * (sizes > 0)
         sizes = sizes.masked_fill(here == 0, torch.inf)
         weight = (sizes.amin(-1, keepdim=True) / sizes).masked_fill(here == 0, 0) ** _POWER[self.cfg.weighting]
-        own = here * weight * (counts.pred + counts.target)
+        own = here * weight * (pred + target)
         shares = ratio(own * here.sum(-1, keepdim=True), own.sum(-1, keepdim=True)) + (share - here)
         return ratio(shares, shares.sum(-1, keepdim=True))
 
