@@ -39,6 +39,12 @@ if TYPE_CHECKING:
     from dltools.losses.adversarial.style import StyleLossCfg as StyleLossCfg
     from dltools.losses.adversarial.tv import TVLoss as TVLoss
     from dltools.losses.adversarial.tv import TVLossCfg as TVLossCfg
+    from dltools.losses.balance import Balance as Balance
+    from dltools.losses.balance import BalanceCfg as BalanceCfg
+    from dltools.losses.balance import EmaNorm as EmaNorm
+    from dltools.losses.balance import EmaNormCfg as EmaNormCfg
+    from dltools.losses.balance import Uncertainty as Uncertainty
+    from dltools.losses.balance import UncertaintyCfg as UncertaintyCfg
     from dltools.losses.base import Loss as Loss
     from dltools.losses.base import LossCfg as LossCfg
     from dltools.losses.classification.asymmetric import AsymmetricLoss as AsymmetricLoss
@@ -61,6 +67,8 @@ if TYPE_CHECKING:
     from dltools.losses.embedding import EmbeddingLoss as EmbeddingLoss
     from dltools.losses.embedding import EmbeddingLossCfg as EmbeddingLossCfg
     from dltools.losses.embedding import partners as partners
+    from dltools.losses.gradients import gradnorm as gradnorm
+    from dltools.losses.gradients import pcgrad as pcgrad
     from dltools.losses.keypoints.adaptive_wing import AdaptiveWingLoss as AdaptiveWingLoss
     from dltools.losses.keypoints.adaptive_wing import AdaptiveWingLossCfg as AdaptiveWingLossCfg
     from dltools.losses.keypoints.gaussian_focal import GaussianFocalLoss as GaussianFocalLoss

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dltools.cfgutils.config import build
 from dltools.errors import ConfigError, did_you_mean
+from dltools.losses.balance import Balance, BalanceCfg
 from dltools.losses.base import Loss, LossCfg
 from dltools.losses.distutils import Sums
 from dltools.losses.view import MaybeTensor, View
@@ -23,6 +24,8 @@ class CombineCfg(LossCfg["Combine"]):
     """Of the terms, 1 by default; a number or a schedule."""
     routes: Mapping[str, tuple[str, str]] = {}
     """Where a term finds its part of nested predictions and targets: dotted paths into ``pred`` and ``target``."""
+    balance: BalanceCfg[Any] | None = None
+    """Also weigh the terms by what they are: Uncertainty, EmaNorm."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -61,7 +64,12 @@ class Combine(Loss[CombineCfg]):
     schedule_step: Tensor
 
     def setup(self) -> None:
-        self.terms: nn.ModuleDict = nn.ModuleDict({name: build(cfg) for name, cfg in self.cfg.terms.items()})
+        sync, balance = self.cfg.sync, self.cfg.balance
+        built = {
+            name: build(cfg if cfg.sync == sync else cfg.replace(sync=sync)) for name, cfg in self.cfg.terms.items()
+        }
+        self.terms: nn.ModuleDict = nn.ModuleDict(built)
+        self.balance: Balance | None = None if balance is None else build(balance, len(built))
         self.schedules: dict[str, Weight[Any]] = {
             name: build(weight) for name, weight in self.cfg.weights.items() if isinstance(weight, WeightCfg)
         }
@@ -89,6 +97,16 @@ class Combine(Loss[CombineCfg]):
 
     def outcome(self, sums: Sums) -> dict[str, Tensor]:
         """The weighted sum, the terms, their weights."""
+        found = self._found(sums)
+        terms, weights = (torch.stack([found[f"{name}{end}"] for name in self.cfg.terms]) for end in ("", ".weight"))
+        if self.balance is None:
+            return {"loss": torch.dot(terms, weights), **found}
+        weights, more = self.balance.weigh(terms, weights, self.cfg.sync)
+        found |= {f"{name}.weight": weight for name, weight in zip(self.cfg.terms, weights.unbind(), strict=True)}
+        return {"loss": torch.dot(terms, weights) + more, **found}
+
+    def _found(self, sums: Sums) -> dict[str, Tensor]:
+        """The terms, their given weights, what terms find within."""
         own: dict[str, Sums] = {name: {} for name in self.cfg.terms}
         for path, x in sums.items():
             name, _, key = path.partition("/")
@@ -99,16 +117,15 @@ class Combine(Loss[CombineCfg]):
             found[name] = parts.pop("loss")
             found[f"{name}.weight"] = self._weight(name, found[name])
             found |= {f"{name}/{key}": x for key, x in parts.items()}
-        terms, weights = ([found[f"{name}{end}"] for name in self.cfg.terms] for end in ("", ".weight"))
-        return {"loss": torch.dot(torch.stack(terms), torch.stack(weights)), **found}
+        return found
 
     def losses(
         self, pred: Any, target: Any, *, mask: MaybeTensor = None, weight_map: MaybeTensor = None
     ) -> dict[str, Tensor]:
         """The terms, unweighted and attached to the graph; logs nothing."""
         view = View(pred, target, mask, weight_map)
-        outcome = self.outcome(self.merged(self.sums(view), view))
-        return {name: outcome[name].to(view.dtype) for name in self.cfg.terms}
+        found = self._found(self.merged(self.sums(view), view))
+        return {name: found[name].to(view.dtype) for name in self.cfg.terms}
 
     def step(self, step: int | None = None) -> None:
         """Let the schedules, of nested terms too, go on by one step, or to the given one; they begin at 0."""

@@ -32,6 +32,15 @@ def sync_sums(sums: Sums, sync: Sync, group: Group = None) -> Sums:
     return {k: part.view_as(x).to(x.dtype) for (k, x), part in zip(sums.items(), parts, strict=True)}
 
 
+def own_share(parameter: Tensor, sync: Sync, group: Group = None) -> Tensor:
+    """A parameter that meets the sums of all ranks on each of them, so that its gradients merge to that of one.
+
+    Their mean does; where they are added up, each rank gives its part.
+    """
+    ranks = world(group) if sync == "sum" else 1
+    return parameter if ranks == 1 else parameter.detach() + (parameter - parameter.detach()) / ranks
+
+
 class _AllReduce(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, factor: float, group: Group) -> Tensor:
