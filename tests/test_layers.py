@@ -94,7 +94,6 @@ PARTS = {
     "checkpoints/run.py": {"Store"},
     "data/loader.py": {"ShuffleSamplerCfg"},
     "handlers/parallel.py": {"Accumulate"},
-    "handlers/state.py": {"Accumulate"},
     "handlers/step.py": {"Accumulate", "AccumulateCfg", "Amp", "AmpCfg", "SkipNonFiniteCfg"},
     "losses/probabilistic/hardest_pixels.py": {"CELossCfg"},
     "optim/schedulers/scheduler.py": {"Plateau", "PlateauCfg"},

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import random
 
 import numpy as np
@@ -33,6 +34,16 @@ def test_integers_are_integers_whoever_made_them() -> None:
             key(0).fold(bad)  # type: ignore[arg-type]
         with pytest.raises(TypeError):
             key(bad)  # type: ignore[arg-type]
+
+
+def test_uniforms_are_the_first_53_bits_of_words_of_shake() -> None:
+    found = key(0, "u").uniforms(1000)
+    stream = hashlib.shake_128(key(0, "u").digest).digest(8000)
+    assert found[:2] == [(int.from_bytes(stream[at : at + 8], "little") >> 11) / 2**53 for at in (0, 8)]
+    assert found[:3] == key(0, "u").uniforms(3) != key(0, "v").uniforms(3)
+    assert all(0 <= x < 1 for x in found)
+    assert abs(sum(found) / 1000 - 0.5) < 4 * (1 / 12 / 1000) ** 0.5
+    assert key(0).uniforms(0) == []
 
 
 def test_keys_are_the_same_in_every_version() -> None:

@@ -11,7 +11,6 @@ from annotated_types import Gt
 
 from dltools.augs.base import JSON, Aug, AugCfg, Plan, Sample, Samples
 from dltools.augs.box import BoxPolicy
-from dltools.augs.draws import uniforms
 from dltools.augs.elastic import Field
 from dltools.augs.geometry import DRAWS as MATRIX_DRAWS
 from dltools.augs.geometry import GeometryCfg, draw_matrix
@@ -98,7 +97,7 @@ class Preset(Aug[PresetCfg]):
         if size is None or "image" not in sample:
             raise ShapeError(f"a sample with {sorted(sample)}", expected="an image")
         num_draws = MATRIX_DRAWS + (PIXEL_DRAWS if self._changes else 0)
-        draws = uniforms(key, num_draws) if self._moves or self._changes else [0.5] * num_draws
+        draws = key.uniforms(num_draws) if self._moves or self._changes else [0.5] * num_draws
         canvas = self.cfg.size
         matrix = draw_matrix(self.geometry, size, canvas, self._fit, draws[:MATRIX_DRAWS])
         args: dict[str, Any] = {"matrix": matrix}

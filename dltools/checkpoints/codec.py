@@ -7,6 +7,7 @@ Counter with str or int keys. What JSON lacks is a table with a ``"$"`` that say
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
@@ -17,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dltools.checkpoints.arrays import is_plain_dtype
 from dltools.checkpoints.tensors import TAGS, raw_bytes
 from dltools.errors import CheckpointError
 
@@ -26,6 +26,8 @@ Tree: TypeAlias = Any
 MAX_DEPTH = 100
 MAPPINGS: dict[type[Any], str] = {dict: "dict", OrderedDict: "OrderedDict", Counter: "Counter"}
 TENSORS = (Tensor, nn.Parameter, nn.Buffer)
+PLAIN_DTYPE = re.compile(r"[<>|=][biufcSUmM]\d{1,9}(\[\d{0,9}[A-Za-z]{1,2}\])?")
+"""What dtypes of numpy say whose values are their bytes: no objects, no fields."""
 
 
 class Encoder:
@@ -106,7 +108,7 @@ class Encoder:
 
     def _array(self, value: Any, path: str) -> Any:
         x = np.asarray(value)
-        if not is_plain_dtype(x.dtype):
+        if not PLAIN_DTYPE.fullmatch(x.dtype.str):
             kind = f"{type(value).__name__} of {x.dtype}"
             raise CheckpointError(f"{path}: {kind}", expected="numbers, bools, str, bytes or times")
         data = x.tobytes()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from dltools.checkpoints.arrays import array_from
-from dltools.checkpoints.codec import MAX_DEPTH, Tree
+from dltools.checkpoints.codec import MAX_DEPTH, PLAIN_DTYPE, Tree
 from dltools.checkpoints.tensors import as_dtype, legal_shape
 from dltools.errors import CheckpointError
 
@@ -99,10 +101,10 @@ class Decoder:
 
     def _ndarray(self, node: dict[str, Any], path: str, depth: int) -> Any:
         data = self.tensors[node["key"]].numpy().data
-        return array_from(data, node["dtype"], self._shape(node, path), f"{path} in {self.file}")
+        return _array(data, node["dtype"], self._shape(node, path), f"{path} in {self.file}")
 
     def _scalar(self, node: dict[str, Any], path: str, depth: int) -> Any:
-        return array_from(bytearray.fromhex(node["hex"]), node["dtype"], [], f"{path} in {self.file}")[()]
+        return _array(bytearray.fromhex(node["hex"]), node["dtype"], [], f"{path} in {self.file}")[()]
 
     def _tuple(self, node: dict[str, Any], path: str, depth: int) -> tuple[Any, ...]:
         return tuple(self._decode(x, f"{path}.{i}", depth + 1) for i, x in enumerate(_listed(node["items"])))
@@ -128,6 +130,19 @@ class Decoder:
 
     def _bad(self, path: str, what: str) -> CheckpointError:
         return CheckpointError(f"{path[:200]} in {self.file}: {what}")
+
+
+def _array(data: bytearray | memoryview, dtype: str, shape: list[int], where: str) -> NDArray[Any]:
+    """The array whose memory these bytes are; a dtype named in a file makes nothing but plain values."""
+    try:
+        if not PLAIN_DTYPE.fullmatch(dtype):
+            raise ValueError(dtype)
+        kind = np.dtype(dtype)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{where} has dtype {dtype[:100]!r}") from error
+    if len(data) != math.prod(shape) * kind.itemsize:
+        raise CheckpointError(f"{where} has {len(data)} bytes", expected=f"those of {kind} {shape}")
+    return np.ndarray(tuple(shape), kind, data)
 
 
 def _listed(items: Any) -> list[Any]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from dltools.errors import ConfigError, ShapeError
-from dltools.handlers.accumulate import Accumulate, AccumulateCfg, Count
+from dltools.handlers.accumulate import Accumulate, AccumulateCfg, Count, load_window, window_state
 from dltools.handlers.amp import Amp, AmpCfg, LossScaler
 from dltools.handlers.average import Average, AverageCfg
 from dltools.handlers.backward import Backward
@@ -22,7 +22,6 @@ from dltools.handlers.gradients import Gradients
 from dltools.handlers.meters import StepMeters
 from dltools.handlers.parallel import Parallel
 from dltools.handlers.skip import Skip, SkipCfg, SkipNonFiniteCfg, non_finite
-from dltools.handlers.state import load_window, window_state
 from dltools.handlers.update import check, takes_gate, update
 from dltools.meters.report import Reading
 from dltools.optim.schedulers.scheduler import Scheduler, SchedulerCfg
