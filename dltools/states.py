@@ -109,28 +109,30 @@ class Hist16(Sum):
 class Table(State):
     """Rows whose number nobody knows in advance: columns of numbers, kept together as bytes.
 
-    A sample has ``rows`` rows, which stay together when the samples of many ranks are merged.
+    A sample has ``rows`` rows, which stay together when ranks are merged. A width makes a column of vectors.
 
     >>> Table({"distance": torch.float64, "image": torch.int64}, rows=3)
     Table(distance=torch.float64, image=torch.int64, rows=3)
     """
 
-    columns: tuple[tuple[str, torch.dtype], ...]
+    columns: dict[str, tuple[torch.dtype, int]]
     rows: int
 
-    def __init__(self, columns: Mapping[str, torch.dtype], rows: int = 1) -> None:
-        super().__init__(0, sum(dtype.itemsize for dtype in columns.values()), dtype=torch.uint8)
-        object.__setattr__(self, "columns", tuple(columns.items()))
+    def __init__(self, columns: Mapping[str, torch.dtype | tuple[torch.dtype, int]], rows: int = 1) -> None:
+        own = {name: one if isinstance(one, tuple) else (one, 1) for name, one in columns.items()}
+        super().__init__(0, sum(dtype.itemsize * width for dtype, width in own.values()), dtype=torch.uint8)
+        object.__setattr__(self, "columns", own)
         object.__setattr__(self, "rows", rows)
 
     def __repr__(self) -> str:
-        return f"Table({', '.join(f'{name}={dtype}' for name, dtype in self.columns)}, rows={self.rows})"
+        columns = ", ".join(f"{k}={dtype}" + f"[{n}]" * (n > 1) for k, (dtype, n) in self.columns.items())
+        return f"Table({columns}, rows={self.rows})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Table) and (self.columns, self.rows) == (other.columns, other.rows)
+        return isinstance(other, Table) and repr(self) == repr(other)
 
     def __hash__(self) -> int:
-        return hash((self.columns, self.rows))
+        return hash(repr(self))
 
     def start(self, device: torch.device) -> Tensor:
         return torch.zeros(self.shape, dtype=torch.uint8, device=device)
@@ -140,18 +142,16 @@ class Table(State):
 
     def pack(self, rows: Mapping[str, Tensor]) -> Tensor:
         """Columns as one (n, bytes of a row) tensor."""
-        if rows.keys() != dict(self.columns).keys():
-            raise ConfigError(f"rows have the columns {sorted(rows)}", expected=", ".join(dict(self.columns)))
-        parts = [rows[name].detach().to(dtype).reshape(-1, 1).contiguous() for name, dtype in self.columns]
+        if rows.keys() != self.columns.keys():
+            raise ConfigError(f"rows have the columns {sorted(rows)}", expected=", ".join(self.columns))
+        parts = [rows[k].detach().to(dtype).reshape(-1, n).contiguous() for k, (dtype, n) in self.columns.items()]
         return torch.cat([part.view(torch.uint8) for part in parts], 1)
 
     def unpack(self, packed: Tensor) -> dict[str, Tensor]:
-        """The columns again, each (n,)."""
-        parts = torch.split(packed, [dtype.itemsize for _, dtype in self.columns], 1)
-        return {
-            name: part.clone(memory_format=torch.contiguous_format).view(dtype).reshape(-1)
-            for (name, dtype), part in zip(self.columns, parts, strict=True)
-        }
+        """The columns again, each (n,), or (n, width) where they are vectors."""
+        parts = torch.split(packed, [dtype.itemsize * n for dtype, n in self.columns.values()], 1)
+        whole = [part.clone(memory_format=torch.contiguous_format) for part in parts]
+        return {k: x.view(dtype).squeeze(1) for (k, (dtype, _)), x in zip(self.columns.items(), whole, strict=True)}
 
 
 class States(Mapping[str, Tensor]):
