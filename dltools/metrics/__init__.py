@@ -72,6 +72,12 @@ if TYPE_CHECKING:
     from dltools.metrics.distutils import EvalSampler as EvalSampler
     from dltools.metrics.distutils import valid_mask as valid_mask
     from dltools.metrics.distutils import with_valid as with_valid
+    from dltools.metrics.keypoints.distance import NME as NME
+    from dltools.metrics.keypoints.distance import PCK as PCK
+    from dltools.metrics.keypoints.distance import KeypointMetric as KeypointMetric
+    from dltools.metrics.keypoints.distance import KeypointMetricCfg as KeypointMetricCfg
+    from dltools.metrics.keypoints.distance import NMECfg as NMECfg
+    from dltools.metrics.keypoints.distance import PCKCfg as PCKCfg
     from dltools.metrics.magnitude.correlation import ConcordanceCorr as ConcordanceCorr
     from dltools.metrics.magnitude.correlation import ConcordanceCorrCfg as ConcordanceCorrCfg
     from dltools.metrics.magnitude.correlation import CosineSimilarity as CosineSimilarity
@@ -104,6 +110,20 @@ if TYPE_CHECKING:
     from dltools.metrics.magnitude.relative import MAPECfg as MAPECfg
     from dltools.metrics.magnitude.relative import MSLECfg as MSLECfg
     from dltools.metrics.magnitude.relative import SMAPECfg as SMAPECfg
+    from dltools.metrics.metric_learning.retrieval import MRR as MRR
+    from dltools.metrics.metric_learning.retrieval import NDCG as NDCG
+    from dltools.metrics.metric_learning.retrieval import MAPAtR as MAPAtR
+    from dltools.metrics.metric_learning.retrieval import MAPAtRCfg as MAPAtRCfg
+    from dltools.metrics.metric_learning.retrieval import MRRCfg as MRRCfg
+    from dltools.metrics.metric_learning.retrieval import NDCGCfg as NDCGCfg
+    from dltools.metrics.metric_learning.retrieval import PrecisionAtK as PrecisionAtK
+    from dltools.metrics.metric_learning.retrieval import PrecisionAtKCfg as PrecisionAtKCfg
+    from dltools.metrics.metric_learning.retrieval import RecallAtK as RecallAtK
+    from dltools.metrics.metric_learning.retrieval import RecallAtKCfg as RecallAtKCfg
+    from dltools.metrics.metric_learning.retrieval import RetrievalMetric as RetrievalMetric
+    from dltools.metrics.metric_learning.retrieval import RetrievalMetricCfg as RetrievalMetricCfg
+    from dltools.metrics.metric_learning.retrieval import RPrecision as RPrecision
+    from dltools.metrics.metric_learning.retrieval import RPrecisionCfg as RPrecisionCfg
     from dltools.metrics.statistical.agreement import MCC as MCC
     from dltools.metrics.statistical.agreement import CohenKappa as CohenKappa
     from dltools.metrics.statistical.agreement import CohenKappaCfg as CohenKappaCfg

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dltools.cfgutils.config import Config
 from dltools.dist import Group
-from dltools.errors import ConfigError
+from dltools.errors import ConfigError, DltoolsError
 from dltools.meters.report import Report
 from dltools.meters.sources import collect
 from dltools.metrics.base import Metric, MetricCfg
@@ -80,7 +80,11 @@ class Metrics(Counting, Mapping[str, Metric[Any]]):
         refuse_unused(given, [takes for lead in self._leads for takes in lead.takes])
         inputs = [bind(lead.takes, given, type(lead).__name__) for lead in self._leads]
         for lead, its in zip(self._leads, inputs, strict=True):
-            lead.check(**its)
+            try:
+                lead.check(**its)
+            except DltoolsError as error:
+                error.add_note(f"for {', '.join(name for name, one in self.items() if one.key == lead.key)}")
+                raise
         for lead, its in zip(self._leads, inputs, strict=True):
             lead.count(lead.states.to(given.device), **its, valid=given.valid)
 

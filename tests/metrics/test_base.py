@@ -120,6 +120,14 @@ def test_inputs_go_by_name_and_can_be_renamed() -> None:
         metrics.update()
 
 
+def test_an_error_of_an_update_names_the_metrics_that_it_is_for() -> None:
+    metrics = Metrics({"two": AccuracyCfg(), "acc": AccuracyCfg(num_classes=3), "f1": F1Cfg(num_classes=3)})
+    with pytest.raises(ShapeError) as caught:
+        metrics.update(torch.eye(2), torch.tensor([0, 1]))
+    assert caught.value.__notes__ == ["for acc, f1"]
+    assert metrics["two"].compute().n["accuracy"] == 0
+
+
 def test_named_inputs_are_positional_ones() -> None:
     accuracy = Accuracy(num_classes=3)
     accuracy.update(target=TARGET, pred=PRED)

@@ -29,6 +29,10 @@ class Accuracy(AveragedMetric[AccuracyCfg]):
     >>> accuracy.update(torch.tensor([0, 1, 2, 2]), torch.tensor([0, 1, 1, 2]))
     >>> accuracy.compute()
     Report(accuracy=0.75)
+    >>> scores = Accuracy(num_classes=3)
+    >>> scores.update(torch.tensor([[2.0, 0.5, -1.0], [0.1, 0.2, 0.3]]), torch.tensor([0, 1]))
+    >>> scores.compute()
+    Report(accuracy=0.5)
     """
 
     higher: ClassVar[bool | None] = True

@@ -41,7 +41,7 @@ class ConfusionMetricCfg(MetricCfg[T_co]):
     ignore_index: int | tuple[int, ...] | None = None
     """Labels that are left out."""
     per_image: bool = False
-    """Also keep the counts of each image: gives ``name/image`` and intervals over images."""
+    """Also keep the counts of each image, 32 bytes per class: gives ``name/image`` and intervals over images."""
     class_names: tuple[str, ...] = ()
     """Names of the classes in reports; their numbers if empty."""
 
