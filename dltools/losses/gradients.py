@@ -92,8 +92,8 @@ def gradnorm(
     grads = _gradients(losses, [p for p in params if p.requires_grad], sync)
     rates = ratio(torch.stack([loss.detach() for loss in losses.values()]), first)
     sizes = weights * torch.linalg.vector_norm(grads, dim=1).to(weights)
-    goal = sizes.detach().mean() * ratio(rates, rates.mean()).to(weights) ** alpha
-    return (sizes - goal).abs().sum()
+    goal = sizes.detach().mean() * ratio(rates, rates.mean()).to(weights).pow(alpha)
+    return torch.sum((sizes - goal).abs())
 
 
 def _gradients(losses: Mapping[str, Tensor], params: Sequence[Tensor], sync: Sync) -> Tensor:
