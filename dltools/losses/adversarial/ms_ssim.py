@@ -27,8 +27,9 @@ class MSSSIMLossCfg(SimilarityLossCfg["MSSSIMLoss"]):
 class MSSSIMLoss(SimilarityLoss[MSSSIMLossCfg]):
     r"""One minus :math:`\prod_j s_j^{w_j}`, of the mean structure of each scale, at the last one the mean SSIM.
 
-    Mean over channels and samples, each as much as its pixels count; ``none`` gives (N, C). A mean below 0 counts as
-    0; its power is continued by a line below 1e-6, so that its slope is finite.
+    Mean over channels and samples, each as much as its windows count; ``none`` gives (N, C). A scale without a window
+    that counts is left out. A mean below 0 counts as 0; its power is continued by a line below 1e-6, so that its slope
+    is finite.
 
     Shapes: pred and target (N, C, *S), 1 to 3 sizes of at least ``window`` times 2 for each scale after the first,
     floats; mask and weight_map (N, *S) or (N, C, *S). Raises ShapeError.
@@ -45,7 +46,7 @@ class MSSSIMLoss(SimilarityLoss[MSSSIMLossCfg]):
         self._fit(pair.pred)
         x, y, weight = pair.pred, pair.target, pair.weigh(torch.ones_like(pair.pred))[0]
         masked, last = pair.valid is not None, len(self.cfg.weights) - 1
-        share = weight.mean(tuple(range(2, x.ndim)))
+        share = self.inner(weight).mean(tuple(range(2, x.ndim)))
         product = torch.ones_like(share)
         for scale, power in enumerate(self.cfg.weights):
             found = self.similarity(x, y, weight != 0 if masked else None)
