@@ -19,6 +19,8 @@ CfgT = TypeVar("CfgT", bound="CalibrationMetricCfg[Any]")
 
 
 class CalibrationMetricCfg(ScoredMetricCfg[T_co]):
+    """Metrics with equal fields share one count."""
+
     bins: PositiveInt = 15
     """Bins of equal width over [0, 1]; the last one is closed."""
 

@@ -26,6 +26,8 @@ RankedCfgT = TypeVar("RankedCfgT", bound="RankedMetricCfg[Any]")
 
 
 class RankingMetricCfg(ScoredMetricCfg[T_co]):
+    """Metrics with equal fields share one count."""
+
     num_classes: PositiveInt = 2
     """Classes, or labels of a multilabel task; each is ranked against the rest."""
     scores: Scores = "float32"
@@ -82,6 +84,8 @@ class RankingMetric(ScoredMetric[CfgT]):
 
 
 class RankedMetricCfg(RankingMetricCfg[T_co]):
+    """How the classes become one number."""
+
     average: Literal["macro", "weighted", "none"] = "macro"
     """Mean over classes that have positives and negatives; by their positives; macro, and each class."""
 

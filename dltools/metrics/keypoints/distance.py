@@ -21,6 +21,8 @@ CfgT = TypeVar("CfgT", bound="KeypointMetricCfg[Any]")
 
 
 class KeypointMetricCfg(MetricCfg[T_co]):
+    """How many points there are, and what their distances are measured in."""
+
     num_keypoints: PositiveInt
     norm: Literal["box", "diagonal"] | tuple[NonNegativeInt, NonNegativeInt] = "box"
     """The length that distances are measured in: of the box, of its diagonal, between two points of the target."""
