@@ -111,7 +111,7 @@ def main() -> None:
     try:
         app()
     except DltoolsError as error:
-        typer.echo(error, err=True)
+        typer.echo("\n".join([str(error), *getattr(error, "__notes__", ())]), err=True)
         sys.exit(2)
 
 

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import dltools
+from dltools import __main__ as command_line
 from dltools import _catalog
 from dltools.__main__ import app, main
 from dltools._catalog import KINDS, absent_extras, catalog
@@ -136,6 +137,17 @@ def test_a_mistake_is_one_message_and_status_2(
 def test_a_component_that_is_not_there_is_an_error_of_config() -> None:
     with pytest.raises(ConfigError, match=r"no component 'os\.system'"):
         dltools.show("os.system")
+
+
+def test_a_mistake_comes_with_its_notes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    error = ConfigError("this", hint="that")
+    error.add_note("for acc, f1")
+
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(command_line, "env", fail)
+    assert mistake(monkeypatch, capsys, "env") == "this. Hint: that\nfor acc, f1\n"
 
 
 def test_python_m_dltools_is_the_same_command() -> None:

@@ -36,10 +36,11 @@ class LinearScheduleCfg(ScheduleCfg["LinearSchedule"]):
 
 
 class LinearSchedule(Schedule[LinearScheduleCfg]):
-    r"""From 1 to ``final``, :math:`1 - (1 - f) u` with :math:`u = (s - w) / (T - w)`.
+    r"""From 1 to ``final``, :math:`1 - (1 - f) u` with :math:`u = (s - w) / (T - w)` at step s of T, w of them warm-up.
 
-    >>> LinearSchedule(total_steps=10, final=0.5)(5)
-    0.75
+    >>> schedule = LinearSchedule(total_steps=10, final=0.5)
+    >>> schedule(0), schedule(5), schedule(10), schedule(99)
+    (1.0, 0.75, 0.5, 0.5)
     """
 
     def at(self, step: float) -> float:
@@ -56,7 +57,7 @@ class CosineScheduleCfg(ScheduleCfg["CosineSchedule"]):
 class CosineSchedule(Schedule[CosineScheduleCfg]):
     r"""From 1 to ``final`` along half a cosine.
 
-    :math:`f + (1 - f) (1 + \cos \pi u) / 2` with :math:`u = (s - w) / (T - w)`.
+    :math:`f + (1 - f) (1 + \cos \pi u) / 2` with :math:`u = (s - w) / (T - w)` at step s of T, w of them warm-up.
 
     >>> schedule = CosineSchedule(total_steps=20, warmup_steps=5, warmup_from=0.1)
     >>> [round(schedule(step), 6) for step in (0, 5, 12, 20)]
@@ -79,7 +80,9 @@ class PolynomialScheduleCfg(ScheduleCfg["PolynomialSchedule"]):
 
 
 class PolynomialSchedule(Schedule[PolynomialScheduleCfg]):
-    r"""From 1 to ``final``, :math:`f + (1 - f) (1 - u)^p` with :math:`u = (s - w) / (T - w)`.
+    r"""From 1 to ``final``, :math:`f + (1 - f) (1 - u)^p`.
+
+    :math:`u = (s - w) / (T - w)` at step s of T, w of them warm-up.
 
     >>> PolynomialSchedule(total_steps=10, power=2.0)(5)
     0.25
@@ -98,7 +101,7 @@ class ExponentialScheduleCfg(ScheduleCfg["ExponentialSchedule"]):
 
 
 class ExponentialSchedule(Schedule[ExponentialScheduleCfg]):
-    r"""From 1 to ``final``, :math:`f^u` with :math:`u = (s - w) / (T - w)`.
+    r"""From 1 to ``final``, :math:`f^u` with :math:`u = (s - w) / (T - w)` at step s of T, w of them warm-up.
 
     >>> ExponentialSchedule(total_steps=10, final=0.25)(5)
     0.5
@@ -144,7 +147,7 @@ class InverseSqrtScheduleCfg(ScheduleCfg["InverseSqrtSchedule"]):
 
 
 class InverseSqrtSchedule(Schedule[InverseSqrtScheduleCfg]):
-    r"""After the warm-up :math:`\sqrt{w / s}`.
+    r"""After the warm-up :math:`\sqrt{w / s}` at step s, w of them warm-up.
 
     >>> schedule = InverseSqrtSchedule(warmup_steps=4)
     >>> [schedule(step) for step in (0, 2, 4, 16)]
