@@ -147,7 +147,7 @@ def test_a_mistake_comes_with_its_notes(monkeypatch: pytest.MonkeyPatch, capsys:
         raise error
 
     monkeypatch.setattr(command_line, "env", fail)
-    assert mistake(monkeypatch, capsys, "env") == "this. Hint: that\nfor acc, f1\n"
+    assert mistake(monkeypatch, capsys, "env") == "this. Hint: that.\nfor acc, f1\n"
 
 
 def test_python_m_dltools_is_the_same_command() -> None:
