@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from dltools._lazy import lazy
 
 if TYPE_CHECKING:
+    from dltools.functional.linear_ce import linear_cross_entropy as linear_cross_entropy
     from dltools.functional.overlap import OnePass as OnePass
     from dltools.functional.overlap import OverlapCounts as OverlapCounts
     from dltools.functional.overlap import hard_counts as hard_counts
