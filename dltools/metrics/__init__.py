@@ -72,6 +72,12 @@ if TYPE_CHECKING:
     from dltools.metrics.distutils import EvalSampler as EvalSampler
     from dltools.metrics.distutils import valid_mask as valid_mask
     from dltools.metrics.distutils import with_valid as with_valid
+    from dltools.metrics.image.fidelity import PSNR as PSNR
+    from dltools.metrics.image.fidelity import SSIM as SSIM
+    from dltools.metrics.image.fidelity import ImageMetric as ImageMetric
+    from dltools.metrics.image.fidelity import ImageMetricCfg as ImageMetricCfg
+    from dltools.metrics.image.fidelity import PSNRCfg as PSNRCfg
+    from dltools.metrics.image.fidelity import SSIMCfg as SSIMCfg
     from dltools.metrics.keypoints.distance import NME as NME
     from dltools.metrics.keypoints.distance import PCK as PCK
     from dltools.metrics.keypoints.distance import KeypointMetric as KeypointMetric
