@@ -11,7 +11,7 @@ from dltools.cfgutils.annotations import Positive
 from dltools.errors import ConfigError
 from dltools.functional.overlap import OnePass
 from dltools.functional.probs import classes_pass, elements_pass
-from dltools.functional.targets import Labels
+from dltools.functional.targets import Labels, arrange
 from dltools.losses.dense import DenseLossCfg
 from dltools.losses.pixel import AnyPixelLoss
 from dltools.losses.view import View
@@ -57,6 +57,7 @@ class KLLoss(AnyPixelLoss[KLLossCfg]):
     def _pass(self, view: View) -> OnePass:
         """The usual one, if neither temperature nor logits of the target change what it sees."""
         pred, target, mask, weight_map = view.tensors()
+        pred, target = arrange(pred, target, self.cfg.task)
         from_logits = self.cfg.target_holds == "logits" and target.is_floating_point()
         if self.cfg.temperature == 1 and not from_logits:
             return self.look(view)
@@ -65,7 +66,7 @@ class KLLoss(AnyPixelLoss[KLLossCfg]):
 
     def _probs(self, logits: Tensor) -> Tensor:
         """Probabilities of the target; what is ignored stays as it is."""
-        x, label = self._cool(logits), self.cfg.ignore_index
+        x, label = self._cool(logits).to(torch.promote_types(logits.dtype, torch.float32)), self.cfg.ignore_index
         probs = x.softmax(1) if self.cfg.task == "multiclass" else x.sigmoid()
         if label is None:
             return probs
@@ -83,8 +84,10 @@ class KLLoss(AnyPixelLoss[KLLossCfg]):
             return (y * (truth.log_p - passed.log_p)).sum(1)
         return y * (truth.log_p - passed.log_p) + (1 - y) * (truth.log_q - passed.log_q)
 
-    def _cool(self, logits: Tensor) -> Tensor:
-        return logits.to(torch.promote_types(logits.dtype, torch.float32)) / self.cfg.temperature
+    def _cool(self, x: Tensor) -> Tensor:
+        if self.cfg.temperature == 1:
+            return x
+        return x.to(torch.promote_types(x.dtype, torch.float32)) / self.cfg.temperature
 
 
 KL = KLLoss

@@ -176,6 +176,8 @@ def test_ignored_logits_of_a_teacher_change_nothing(task: str) -> None:
 def test_a_temperature_needs_logits() -> None:
     with pytest.raises(ConfigError, match="temperature=2.0 with holds='probs'.*holds='logits'"):
         KLLossCfg(temperature=2.0, holds="probs")
+    with pytest.raises(ShapeError, match=r"pred \(2, 3\) float32, target \(2,\) float32, task multiclass"):
+        KLLoss(target_holds="logits")(torch.zeros(2, 3), torch.zeros(2))
 
 
 EVERY: list[tuple[Loss[Any], bool]] = [
