@@ -210,7 +210,7 @@ def test_a_loss_reads_nothing_from_the_device(cls: type[Config[Any]], task: str)
 
 @each_loss
 def test_a_loss_compiles_whole(cls: type[Config[Any]], task: str) -> None:
-    pred, target, *_ = scene(cls, task)
+    pred, target, *_ = scene(cls, task, torch.float64)
     loss, other = of_task(cls, task), of_task(cls, task)
     torch.compiler.reset()
     compiled = torch.compile(other, fullgraph=True, backend="aot_eager")
