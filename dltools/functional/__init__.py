@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from dltools._lazy import lazy
 
 if TYPE_CHECKING:
+    from dltools.functional.distance import distance_map as distance_map
+    from dltools.functional.edges import soft_edges as soft_edges
     from dltools.functional.linear_ce import linear_cross_entropy as linear_cross_entropy
     from dltools.functional.overlap import OnePass as OnePass
     from dltools.functional.overlap import OverlapCounts as OverlapCounts

@@ -67,6 +67,8 @@ if TYPE_CHECKING:
     from dltools.losses.embedding import EmbeddingLoss as EmbeddingLoss
     from dltools.losses.embedding import EmbeddingLossCfg as EmbeddingLossCfg
     from dltools.losses.embedding import partners as partners
+    from dltools.losses.field import FieldLoss as FieldLoss
+    from dltools.losses.field import FieldLossCfg as FieldLossCfg
     from dltools.losses.gradients import gradnorm as gradnorm
     from dltools.losses.gradients import pcgrad as pcgrad
     from dltools.losses.keypoints.adaptive_wing import AdaptiveWingLoss as AdaptiveWingLoss
@@ -163,6 +165,22 @@ if TYPE_CHECKING:
     from dltools.losses.probabilistic.poisson_nll import PoissonNLLLossCfg as PoissonNLLLossCfg
     from dltools.losses.probabilistic.poly import PolyLoss as PolyLoss
     from dltools.losses.probabilistic.poly import PolyLossCfg as PolyLossCfg
+    from dltools.losses.segmentation.boundary.boundary import BoundaryLoss as BoundaryLoss
+    from dltools.losses.segmentation.boundary.boundary import BoundaryLossCfg as BoundaryLossCfg
+    from dltools.losses.segmentation.boundary.boundary import SurfaceLoss as SurfaceLoss
+    from dltools.losses.segmentation.boundary.boundary import SurfaceLossCfg as SurfaceLossCfg
+    from dltools.losses.segmentation.boundary.boundary_f1 import BoundaryF1Loss as BoundaryF1Loss
+    from dltools.losses.segmentation.boundary.boundary_f1 import BoundaryF1LossCfg as BoundaryF1LossCfg
+    from dltools.losses.segmentation.boundary.hausdorff import HausdorffDTLoss as HausdorffDTLoss
+    from dltools.losses.segmentation.boundary.hausdorff import HausdorffDTLossCfg as HausdorffDTLossCfg
+    from dltools.losses.segmentation.boundary.hausdorff import HausdorffERLoss as HausdorffERLoss
+    from dltools.losses.segmentation.boundary.hausdorff import HausdorffERLossCfg as HausdorffERLossCfg
+    from dltools.losses.segmentation.boundary.hausdorff import HausdorffLoss as HausdorffLoss
+    from dltools.losses.segmentation.boundary.hausdorff import HausdorffLossCfg as HausdorffLossCfg
+    from dltools.losses.segmentation.geometric.surface2edge import Surface2EdgeLoss as Surface2EdgeLoss
+    from dltools.losses.segmentation.geometric.surface2edge import Surface2EdgeLossCfg as Surface2EdgeLossCfg
+    from dltools.losses.segmentation.region.cldice import CLDiceLoss as CLDiceLoss
+    from dltools.losses.segmentation.region.cldice import CLDiceLossCfg as CLDiceLossCfg
     from dltools.losses.segmentation.region.g_dice import GDice as GDice
     from dltools.losses.segmentation.region.g_dice import GDiceCfg as GDiceCfg
     from dltools.losses.segmentation.region.g_dice import GDiceLoss as GDiceLoss

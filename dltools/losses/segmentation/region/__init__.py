@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from dltools._lazy import lazy
 
 if TYPE_CHECKING:
+    from dltools.losses.segmentation.region.cldice import CLDiceLoss as CLDiceLoss
+    from dltools.losses.segmentation.region.cldice import CLDiceLossCfg as CLDiceLossCfg
     from dltools.losses.segmentation.region.g_dice import GDice as GDice
     from dltools.losses.segmentation.region.g_dice import GDiceCfg as GDiceCfg
     from dltools.losses.segmentation.region.g_dice import GDiceLoss as GDiceLoss

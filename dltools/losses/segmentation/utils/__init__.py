@@ -1,0 +1,11 @@
+"""What losses of boundaries are made of, for loaders and losses of one's own."""
+
+from typing import TYPE_CHECKING
+
+from dltools._lazy import lazy
+
+if TYPE_CHECKING:
+    from dltools.functional.distance import distance_map as distance_map
+    from dltools.functional.edges import soft_edges as soft_edges
+else:
+    __getattr__, __dir__ = lazy(__name__)
