@@ -78,6 +78,8 @@ if TYPE_CHECKING:
     from dltools.metrics.image.fidelity import ImageMetricCfg as ImageMetricCfg
     from dltools.metrics.image.fidelity import PSNRCfg as PSNRCfg
     from dltools.metrics.image.fidelity import SSIMCfg as SSIMCfg
+    from dltools.metrics.interop import as_torchmetrics as as_torchmetrics
+    from dltools.metrics.interop import wrap as wrap
     from dltools.metrics.keypoints.distance import NME as NME
     from dltools.metrics.keypoints.distance import PCK as PCK
     from dltools.metrics.keypoints.distance import KeypointMetric as KeypointMetric
