@@ -17,10 +17,10 @@ from dltools.errors import ConfigError, MissingExtraError, ShapeError, did_you_m
 from dltools.functional.min_plus import nearest_zero
 
 Backend: TypeAlias = Literal["auto", "torch", "cv2", "edt", "scipy"]
-_EXTRA: dict[str, Callable[[], MissingExtraError]] = {
-    "cv2": lambda: MissingExtraError("opencv-python-headless", "augs"),
-    "edt": lambda: MissingExtraError("edt", "metrics"),
-    "scipy": lambda: MissingExtraError("scipy", "metrics"),
+_MODULES: dict[str, tuple[str, Callable[[], MissingExtraError]]] = {
+    "cv2": ("cv2", lambda: MissingExtraError("opencv-python-headless", "augs")),
+    "edt": ("edt", lambda: MissingExtraError("edt", "metrics")),
+    "scipy": ("scipy.ndimage", lambda: MissingExtraError("scipy", "metrics")),
 }
 
 
@@ -55,9 +55,11 @@ def distance_map(
     _refuse_backend(backend, mask, steps)
     known = mask.detach() if mask.dtype == torch.bool else mask.detach() != 0
     dtype = torch.promote_types(mask.dtype, torch.float32) if mask.is_floating_point() else torch.float32
+    sides = torch.cat([known, ~known]) if signed else known
+    distance: Tensor = _distances(sides, steps, backend, dtype)
     if not signed:
-        return _distances(known, steps, backend, dtype)
-    inside, outside = _distances(torch.cat([known, ~known]), steps, backend, dtype).chunk(2)
+        return distance
+    inside, outside = distance.chunk(2)
     return outside - (_to_edge(inside) if spacing is None else inside)
 
 
@@ -68,7 +70,8 @@ def both_distances(mask: Tensor, valid: Tensor, dtype: torch.dtype) -> tuple[Ten
     """
     excluded = ~valid
     sides = torch.cat([mask | excluded, ~mask | excluded])
-    inside, outside = _distances(sides, [1.0] * (mask.ndim - 2), "auto", dtype).chunk(2)
+    distance: Tensor = _distances(sides, [1.0] * (mask.ndim - 2), "auto", dtype)
+    inside, outside = distance.chunk(2)
     return inside, outside
 
 
@@ -93,7 +96,7 @@ def _steps(mask: Tensor, spacing: Sequence[float] | None) -> list[float]:
 
 
 def _refuse_backend(backend: str, mask: Tensor, steps: list[float]) -> None:
-    legal = ("auto", "torch", *_EXTRA)
+    legal = ("auto", "torch", *_MODULES)
     if backend not in legal:
         raise ConfigError(f"backend is {backend!r}; {did_you_mean(backend, legal)}")
     if backend == "cv2" and not _flat(mask, steps):
@@ -127,8 +130,8 @@ def _distances(mask: Tensor, steps: Sequence[float], backend: str, dtype: torch.
 
 
 @_distances.register_fake
-def _(mask: Tensor, steps: Sequence[float], backend: str, dtype: torch.dtype) -> Tensor:
-    return mask.new_empty(mask.shape, dtype=dtype)
+def _(mask: Tensor, *how: Any) -> Tensor:
+    return mask.new_empty(mask.shape, dtype=how[-1])
 
 
 def _fastest(mask: Tensor, steps: Sequence[float], dtype: torch.dtype) -> str:
@@ -146,9 +149,10 @@ def _installed(name: str) -> bool:
 
 
 def _module(name: str) -> Any:
+    module, missing = _MODULES[name]
     if not _installed(name):
-        raise _EXTRA[name]()
-    return importlib.import_module("scipy.ndimage" if name == "scipy" else name)
+        raise missing()
+    return importlib.import_module(module)
 
 
 Transform: TypeAlias = Callable[[NDArray[np.uint8], NDArray[Any]], object]

@@ -20,7 +20,8 @@ def nearest_zero(maps: Tensor, steps: Sequence[float], dtype: torch.dtype) -> Te
     """Distances in maps (M, *S) of 0 and 1, with a 0 in each or nothing else; ``steps`` are the sizes of a pixel."""
     if maps.device.type != "cpu" or len(set(steps)) > 1:
         return _far(maps, steps, dtype)
-    return torch.cat([_near_or_far(part, steps, dtype) for part in maps.split(max(1, 2**19 // maps[0].numel()))])
+    most = max(1, 2**19 // maps[0].numel())  # maps that a cache holds
+    return torch.cat([_near_or_far(part, steps, dtype) for part in torch.split(maps, most)])
 
 
 def _near_or_far(maps: Tensor, steps: Sequence[float], dtype: torch.dtype) -> Tensor:
@@ -72,7 +73,7 @@ def _least(f: Tensor, step: float) -> Tensor:
     most = 2**18 if f.device.type == "cpu" else 2**26  # numbers: what a cache holds, or 256 MiB
     rows = min(f.shape[1], max(1, most // f.numel()))
     sums = f.new_empty(f.shape[0], rows, *f.shape[1:])
-    for part, into in zip(cost.split(rows), least.split(rows, 1), strict=True):
+    for part, into in zip(torch.split(cost, rows), torch.split(least, rows, 1), strict=True):
         torch.amin(torch.add(f.unsqueeze(1), part, out=sums[:, : len(part)]), 2, out=into)
     return least
 

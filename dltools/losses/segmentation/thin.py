@@ -12,15 +12,16 @@ from torch import Tensor
 from dltools.functional.overlap import OnePass
 from dltools.functional.sums import add_up, apart, ratio
 from dltools.losses.distutils import Sums
-from dltools.losses.field import across, masks_of, valid_of
+from dltools.losses.field import across, valid_of
 from dltools.losses.overlap import ClassLoss, OverlapLossCfg
+from dltools.losses.segmentation.masks import soft_masks
 from dltools.losses.view import View
 
 ThinCfgT = TypeVar("ThinCfgT", bound=OverlapLossCfg[Any])
 
 
 class ThinLoss(ClassLoss[ThinCfgT]):
-    """One minus the harmonic mean of two shares per class: of either side's thin part, how much lies in the other's room.
+    """One minus the harmonic mean of two shares: how much of either side's thin part lies in the room of the other's.
 
     A side without a thin part misses nothing. A class that is in the target, but has no thin part there, is left out.
     """
@@ -43,7 +44,7 @@ class ThinLoss(ClassLoss[ThinCfgT]):
         """What is weighed, (N, C)."""
         valid, counts = valid_of(passed), passed.overlap("sample")
         thin_p, room_p = self.thin(passed.prob, valid)
-        thin_y, room_y = self.thin(masks_of(passed).to(passed.dtype), valid)
+        thin_y, room_y = self.thin(soft_masks(passed), valid)
         if passed.labels.weights is not None:
             weight = across(passed, passed.labels.weights)
             thin_p, thin_y = thin_p * weight, thin_y * weight

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from dltools.errors import ConfigError, ShapeError
-from dltools.functional.distance import signed_distance
 from dltools.functional.overlap import OnePass
 from dltools.functional.targets import arrange, describe
-from dltools.losses.field import FieldLoss, FieldLossCfg, across, masks_of, valid_of
+from dltools.losses.field import FieldLoss, FieldLossCfg, across
+from dltools.losses.segmentation.masks import target_distance
 from dltools.losses.view import View
 
 
@@ -71,12 +71,6 @@ class BoundaryLoss(FieldLoss[BoundaryLossCfg]):
         passed = self.look(View(pred, none, mask, weight_map))
         distance = torch.where(across(passed, passed.labels.valid), target, 0).to(passed.dtype)
         return replace(passed, labels=passed.labels._replace(y=distance))
-
-
-def target_distance(passed: OnePass) -> Tensor:
-    """The signed distance of the target of each class, (N, C, *S)."""
-    masks = masks_of(passed)
-    return signed_distance(masks if masks.dtype == torch.bool else masks > 0.5, valid_of(passed), passed.dtype)
 
 
 SurfaceLoss, SurfaceLossCfg = BoundaryLoss, BoundaryLossCfg

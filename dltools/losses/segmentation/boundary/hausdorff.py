@@ -9,7 +9,8 @@ from torch import Tensor
 from dltools.cfgutils.annotations import Positive, PositiveInt
 from dltools.functional.distance import both_distances
 from dltools.functional.overlap import OnePass
-from dltools.losses.field import FieldLoss, FieldLossCfg, masks_of, valid_of
+from dltools.losses.field import FieldLoss, FieldLossCfg, valid_of
+from dltools.losses.segmentation.masks import soft_masks
 
 
 class HausdorffLossCfg(FieldLossCfg["HausdorffLoss"]):
@@ -34,7 +35,7 @@ class HausdorffLoss(FieldLoss[HausdorffLossCfg]):
     """
 
     def field(self, view: OnePass) -> Tensor:
-        y, valid = masks_of(view).to(view.dtype), valid_of(view)
+        y, valid = soft_masks(view), valid_of(view)
         masks = torch.cat([view.prob > 0.5, y > 0.5])
         inside, outside = both_distances(masks, torch.cat([valid, valid]), view.dtype)
         of_pred, of_target = (inside + outside).pow(self.cfg.alpha).chunk(2)
@@ -64,7 +65,7 @@ class HausdorffERLoss(FieldLoss[HausdorffERLossCfg]):
     """
 
     def field(self, view: OnePass) -> Tensor:
-        error, valid = (view.prob - masks_of(view).to(view.dtype)).square(), valid_of(view)
+        error, valid = (view.prob - soft_masks(view)).square(), valid_of(view)
         if error.numel() == 0:
             return error
         total = torch.zeros_like(error)

@@ -6,13 +6,12 @@ import torch
 from torch import Tensor
 
 from dltools.cfgutils.annotations import NonNegative
-from dltools.errors import ConfigError
 from dltools.functional.edges import dilate, erode
+from dltools.functional.overlap import OnePass
+from dltools.functional.sums import add_up, apart, ratio
 from dltools.losses.distutils import Sums
-from dltools.losses.dense import DenseLoss
-from dltools.losses.field import FieldLossCfg, masks_of, valid_of
-from dltools.losses.segmentation.boundary.boundary import BoundaryLoss
-from dltools.losses.statistical.dice import DiceLoss
+from dltools.losses.field import ChosenLoss, FieldLossCfg, valid_of
+from dltools.losses.segmentation.masks import soft_masks, target_distance
 from dltools.losses.view import View
 
 
@@ -20,17 +19,13 @@ class Surface2EdgeLossCfg(FieldLossCfg["Surface2EdgeLoss"]):
     edge_weight: NonNegative = 1.0
     """Weight of the loss of edges."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.reduction == "none":
-            raise ConfigError("reduction='none'", expected="'mean' or 'sum': a field and a loss of classes do not add up")
 
-
-class Surface2EdgeLoss(DenseLoss[Surface2EdgeLossCfg]):
-    r"""``SurfaceLoss`` plus :math:`w (1 - \mathrm{Dice}(e_p, e_y))` of soft edges.
+class Surface2EdgeLoss(ChosenLoss[Surface2EdgeLossCfg]):
+    r"""Mean of :math:`p \phi`, the ``SurfaceLoss``, plus :math:`w (1 - 2 \sum e_p e_y / (\sum e_p + \sum e_y))`.
 
     An assumption: the name has no definition that is known to the public. :math:`e_m` are the ``soft_edges`` of a mask;
-    a class without edges in the target is left out of their mean. Excluded pixels are as if beyond the image's border.
+    a class without edges in the target is left out of the mean of the second part. ``reduction="none"`` gives both
+    parts of each class, (C,). Excluded pixels are as if beyond the image's border.
 
     Shapes: pred (N, C, *S), target (N, *S) of integers or (N, C, *S) of shares. Raises ShapeError.
 
@@ -42,29 +37,23 @@ class Surface2EdgeLoss(DenseLoss[Surface2EdgeLossCfg]):
     Source: of its parts, arXiv:1812.07032 and arXiv:1608.04117.
     """
 
-    def setup(self) -> None:
-        cfg = self.cfg
-        how = {"reduction": cfg.reduction, "class_weights": cfg.class_weights, "classes": cfg.classes}
-        read = {"task": cfg.task, "holds": cfg.holds, "ignore_index": cfg.ignore_index, "check": cfg.check}
-        self.surface: BoundaryLoss = BoundaryLoss(**how, **read)
-        self.edges: DiceLoss = DiceLoss(**how, task="multilabel", holds="probs")
-
     def sums(self, view: View) -> Sums:
-        parts = {"surface": self.surface.sums(view), "edges": self.edges.sums(self._edges(view))}
-        return {f"{part}/{name}": x for part, sums in parts.items() for name, x in sums.items()}
+        passed = self.look(view)
+        edges_p, edges_y = (_edges(mask, passed) for mask in (passed.prob, soft_masks(passed)))
+        parts = {"surface": passed.prob * target_distance(passed), "inter": edges_p * edges_y}
+        sums: Sums = {}
+        for name, field in (parts | {"pred": edges_p, "target": edges_y}).items():
+            field, sums["weight"] = self.weighted(passed, field)
+            sums[name] = apart(add_up(field)).sum(0)
+        return sums
 
     def value(self, sums: Sums) -> Tensor:
-        surface, edges = (
-            {name.removeprefix(part): x for name, x in sums.items() if name.startswith(part)}
-            for part in ("surface/", "edges/")
-        )
-        return self.surface.value(surface) + self.cfg.edge_weight * self.edges.value(edges)
-
-    def _edges(self, view: View) -> View:
-        """Edges as predictions and targets."""
-        passed = self.look(view)
-        valid, masks = valid_of(passed), (passed.prob, masks_of(passed).to(passed.dtype))
-        edges = (dilate(mask) - erode(torch.where(valid, mask, 1)) for mask in masks)  # 0 where excluded
-        return View(*edges, mask=valid, weight_map=passed.labels.weights)
+        here = sums["target"] != 0
+        dice = ratio(2 * sums["inter"], sums["pred"] + sums["target"])
+        surface = self.reduced(sums["surface"], sums["weight"])
+        return surface + self.cfg.edge_weight * self.reduced((1 - dice) * here, here.to(dice.dtype))
 
 
+def _edges(mask: Tensor, passed: OnePass) -> Tensor:
+    """Soft edges among the pixels that count; ``mask`` is 0 elsewhere."""
+    return dilate(mask) - erode(torch.where(valid_of(passed), mask, 1))
