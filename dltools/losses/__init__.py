@@ -7,6 +7,7 @@ from dltools._lazy import lazy
 if TYPE_CHECKING:
     from dltools.losses import adversarial as adversarial
     from dltools.losses import classification as classification
+    from dltools.losses import detection as detection
     from dltools.losses import keypoints as keypoints
     from dltools.losses import magnitude as magnitude
     from dltools.losses import metric_learning as metric_learning
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from dltools.losses.balance import UncertaintyCfg as UncertaintyCfg
     from dltools.losses.base import Loss as Loss
     from dltools.losses.base import LossCfg as LossCfg
+    from dltools.losses.box import BoxLoss as BoxLoss
+    from dltools.losses.box import BoxLossCfg as BoxLossCfg
     from dltools.losses.classification.asymmetric import AsymmetricLoss as AsymmetricLoss
     from dltools.losses.classification.asymmetric import AsymmetricLossCfg as AsymmetricLossCfg
     from dltools.losses.classification.ldam import LDAMLoss as LDAMLoss
@@ -61,6 +64,38 @@ if TYPE_CHECKING:
     from dltools.losses.combine import CombineCfg as CombineCfg
     from dltools.losses.dense import DenseLoss as DenseLoss
     from dltools.losses.dense import DenseLossCfg as DenseLossCfg
+    from dltools.losses.detection.alpha_iou import AlphaIoULoss as AlphaIoULoss
+    from dltools.losses.detection.alpha_iou import AlphaIoULossCfg as AlphaIoULossCfg
+    from dltools.losses.detection.ciou import CIoULoss as CIoULoss
+    from dltools.losses.detection.ciou import CIoULossCfg as CIoULossCfg
+    from dltools.losses.detection.df import DFLoss as DFLoss
+    from dltools.losses.detection.df import DFLossCfg as DFLossCfg
+    from dltools.losses.detection.diou import DIoULoss as DIoULoss
+    from dltools.losses.detection.diou import DIoULossCfg as DIoULossCfg
+    from dltools.losses.detection.eiou import EIoULoss as EIoULoss
+    from dltools.losses.detection.eiou import EIoULossCfg as EIoULossCfg
+    from dltools.losses.detection.giou import GIoULoss as GIoULoss
+    from dltools.losses.detection.giou import GIoULossCfg as GIoULossCfg
+    from dltools.losses.detection.iou import IoULoss as IoULoss
+    from dltools.losses.detection.iou import IoULossCfg as IoULossCfg
+    from dltools.losses.detection.iou import MIoU as MIoU
+    from dltools.losses.detection.iou import MIoUCfg as MIoUCfg
+    from dltools.losses.detection.iou import MIoULoss as MIoULoss
+    from dltools.losses.detection.iou import MIoULossCfg as MIoULossCfg
+    from dltools.losses.detection.map import MAP as MAP
+    from dltools.losses.detection.map import MAPCfg as MAPCfg
+    from dltools.losses.detection.map import MAPLoss as MAPLoss
+    from dltools.losses.detection.map import MAPLossCfg as MAPLossCfg
+    from dltools.losses.detection.mpd_iou import MPDIoULoss as MPDIoULoss
+    from dltools.losses.detection.mpd_iou import MPDIoULossCfg as MPDIoULossCfg
+    from dltools.losses.detection.nwd import NWDLoss as NWDLoss
+    from dltools.losses.detection.nwd import NWDLossCfg as NWDLossCfg
+    from dltools.losses.detection.quality_focal import QualityFocalLoss as QualityFocalLoss
+    from dltools.losses.detection.quality_focal import QualityFocalLossCfg as QualityFocalLossCfg
+    from dltools.losses.detection.siou import SIoULoss as SIoULoss
+    from dltools.losses.detection.siou import SIoULossCfg as SIoULossCfg
+    from dltools.losses.detection.varifocal import VarifocalLoss as VarifocalLoss
+    from dltools.losses.detection.varifocal import VarifocalLossCfg as VarifocalLossCfg
     from dltools.losses.distutils import sync_sums as sync_sums
     from dltools.losses.element import ElementLoss as ElementLoss
     from dltools.losses.element import ElementLossCfg as ElementLossCfg
