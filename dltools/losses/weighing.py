@@ -41,7 +41,7 @@ class Weighing:
             terms = torch.where(self.valid, terms, 0)
         if self.weights is None:
             return terms, self.num_valid
-        return terms * self.weights, total(self.weights)
+        return terms * self.weights, total(self.weights) * _times(terms.shape, self.weights)
 
     def of(self, pred: T, target: T) -> Pair[T]:
         """A pair whose terms are weighed so."""
@@ -72,20 +72,28 @@ def read_weights(
     if weight_map is not None:
         weights = spread(weight_map, shape, mask_dim, "weight_map").detach().to(dtype)
         valid = weights != 0 if valid is None else valid & (weights != 0)
-    everything = torch.full((), torch.Size(shape).numel(), dtype=torch.float64, device=pred.device)
-    num_valid = everything if valid is None else valid.count_nonzero().double()
-    bad = torch.zeros_like(num_valid)
+    bad = torch.zeros((), dtype=torch.float64, device=pred.device)
+    num_valid = bad + torch.Size(shape).numel() if valid is None else _count(valid, shape)
     if legal is not None:
-        wanted, valid = num_valid, legal.expand(*shape) if valid is None else valid & legal
-        num_valid = valid.count_nonzero().double()
+        wanted, valid = num_valid, legal if valid is None else valid & legal
+        num_valid = _count(valid, shape)
         bad = wanted - num_valid
     if weights is not None and valid is not None:
         weights = torch.where(valid, weights, 0)
     return Weighing(valid, weights, len(pred), num_valid, bad, dtype)
 
 
+def _count(valid: Tensor, shape: Sequence[int]) -> Tensor:
+    return valid.count_nonzero().double() * _times(shape, valid)
+
+
+def _times(shape: Sequence[int], x: Tensor) -> float:
+    """How often each number of ``x`` stands in a shape that it broadcasts to."""
+    return torch.Size(shape).numel() / max(x.numel(), 1)
+
+
 def spread(x: Tensor, shape: Sequence[int], dim: int, name: str) -> Tensor:
-    """A tensor in a shape, where 1 stands for any size.
+    """A tensor with as many dimensions as a shape to which it broadcasts.
 
     It may lack dimension 1 if ``dim`` is 1, as the mask of an image (N, *S) does, or the last ones if it is -1, as the
     visibility (N, K) of key points (N, K, 2) does.
@@ -99,7 +107,7 @@ def spread(x: Tensor, shape: Sequence[int], dim: int, name: str) -> Tensor:
         less = tuple(shape[:-1]) if dim == -1 else (*shape[:1], *shape[2:])
         legal = f"{name} {tuple(shape)}" + (f" or {less}" if len(shape) > 1 else "")
         raise ShapeError(f"{name} {tuple(x.shape)}", expected=legal, hint="size 1 where it is the same for all")
-    return fit.expand(*shape)
+    return fit
 
 
 def refuse_values(bad: Tensor, *targets: Tensor) -> None:

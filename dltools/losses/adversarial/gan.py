@@ -49,7 +49,8 @@ class GANLoss(MeanLoss[GANCfgT]):
 
     def weighed(self, view: View) -> tuple[Tensor, Tensor]:
         pred, target, mask, weight_map = view.tensors()
-        share = spread(target, pred.shape, -1, "target").to(torch.promote_types(pred.dtype, torch.float32))
+        dtype = torch.promote_types(pred.dtype, torch.float32)
+        share = spread(target, pred.shape, -1, "target").to(dtype).expand(pred.shape)
         legal = (share >= 0) & (share <= 1)
         pair = view.once("scores", partial(read_elements, pred, share, mask, weight_map, mask_dim=-1, legal=legal))
         if self.cfg.check:
