@@ -144,8 +144,8 @@ class Table(State):
         """Columns as one (n, bytes of a row) tensor."""
         if rows.keys() != self.columns.keys():
             raise ConfigError(f"rows have the columns {sorted(rows)}", expected=", ".join(self.columns))
-        parts = [rows[k].detach().to(dtype).reshape(-1, n).contiguous() for k, (dtype, n) in self.columns.items()]
-        return torch.cat([part.view(torch.uint8) for part in parts], 1)
+        parts = [rows[k].detach().to(dtype).reshape(-1, n) for k, (dtype, n) in self.columns.items()]
+        return torch.cat([part.clone(memory_format=torch.contiguous_format).view(torch.uint8) for part in parts], 1)
 
     def unpack(self, packed: Tensor) -> dict[str, Tensor]:
         """The columns again, each (n,), or (n, width) where they are vectors."""

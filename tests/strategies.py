@@ -26,6 +26,7 @@ REQUIRED: dict[str, Any] = {
     "num_outputs": 3,
     "max_norm": 1.0,
     "max_value": 1.0,
+    "sigmas": (0.1, 0.2),
     "num_keypoints": 3,
     "size": 5,
     "min_precision": 0.5,

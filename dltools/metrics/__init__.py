@@ -69,6 +69,14 @@ if TYPE_CHECKING:
     from dltools.metrics.classification.topk import TopKMetricCfg as TopKMetricCfg
     from dltools.metrics.collection import Metrics as Metrics
     from dltools.metrics.collection import MetricsCfg as MetricsCfg
+    from dltools.metrics.detection.box_miou import BoxMIoU as BoxMIoU
+    from dltools.metrics.detection.box_miou import BoxMIoUCfg as BoxMIoUCfg
+    from dltools.metrics.detection.box_miou import MIoU as MIoU
+    from dltools.metrics.detection.box_miou import MIoUCfg as MIoUCfg
+    from dltools.metrics.detection.mean_ap import MAP as MAP
+    from dltools.metrics.detection.mean_ap import MAPCfg as MAPCfg
+    from dltools.metrics.detection.mean_ap import MeanAveragePrecision as MeanAveragePrecision
+    from dltools.metrics.detection.mean_ap import MeanAveragePrecisionCfg as MeanAveragePrecisionCfg
     from dltools.metrics.distutils import EvalSampler as EvalSampler
     from dltools.metrics.distutils import valid_mask as valid_mask
     from dltools.metrics.distutils import with_valid as with_valid
@@ -86,6 +94,8 @@ if TYPE_CHECKING:
     from dltools.metrics.keypoints.distance import KeypointMetricCfg as KeypointMetricCfg
     from dltools.metrics.keypoints.distance import NMECfg as NMECfg
     from dltools.metrics.keypoints.distance import PCKCfg as PCKCfg
+    from dltools.metrics.keypoints.oks_ap import KeypointAP as KeypointAP
+    from dltools.metrics.keypoints.oks_ap import KeypointAPCfg as KeypointAPCfg
     from dltools.metrics.magnitude.correlation import ConcordanceCorr as ConcordanceCorr
     from dltools.metrics.magnitude.correlation import ConcordanceCorrCfg as ConcordanceCorrCfg
     from dltools.metrics.magnitude.correlation import CosineSimilarity as CosineSimilarity
