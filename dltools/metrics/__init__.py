@@ -142,6 +142,18 @@ if TYPE_CHECKING:
     from dltools.metrics.metric_learning.retrieval import RetrievalMetricCfg as RetrievalMetricCfg
     from dltools.metrics.metric_learning.retrieval import RPrecision as RPrecision
     from dltools.metrics.metric_learning.retrieval import RPrecisionCfg as RPrecisionCfg
+    from dltools.metrics.segmentation.boundary import BoundaryIoU as BoundaryIoU
+    from dltools.metrics.segmentation.boundary import BoundaryIoUCfg as BoundaryIoUCfg
+    from dltools.metrics.segmentation.geometric import HausdorffDistance as HausdorffDistance
+    from dltools.metrics.segmentation.geometric import HausdorffDistanceCfg as HausdorffDistanceCfg
+    from dltools.metrics.segmentation.geometric import SurfaceDice as SurfaceDice
+    from dltools.metrics.segmentation.geometric import SurfaceDiceCfg as SurfaceDiceCfg
+    from dltools.metrics.segmentation.geometric import SurfaceDistance as SurfaceDistance
+    from dltools.metrics.segmentation.geometric import SurfaceDistanceCfg as SurfaceDistanceCfg
+    from dltools.metrics.segmentation.geometric import SurfaceMetric as SurfaceMetric
+    from dltools.metrics.segmentation.geometric import SurfaceMetricCfg as SurfaceMetricCfg
+    from dltools.metrics.segmentation.panoptic import PanopticQuality as PanopticQuality
+    from dltools.metrics.segmentation.panoptic import PanopticQualityCfg as PanopticQualityCfg
     from dltools.metrics.statistical.agreement import MCC as MCC
     from dltools.metrics.statistical.agreement import CohenKappa as CohenKappa
     from dltools.metrics.statistical.agreement import CohenKappaCfg as CohenKappaCfg

@@ -19,6 +19,8 @@ CfgT = TypeVar("CfgT", bound="NumberMetricCfg[Any]")
 
 
 class NumberMetricCfg(MetricCfg[T_co]):
+    """What is left out."""
+
     mask_value: float | None = None
     """A target that is left out, such as 0 where a depth is unknown."""
 
