@@ -52,6 +52,7 @@ REQUIRED: dict[str, Any] = {
     "std": (0.25,),
     "backbone": {"type": "SmallCnn"},
     "heads": {"classes": {"type": "LinearHead", "num_outputs": 3}},
+    "image_size": (480.0, 640.0),
     "terms": {"a": {"type": "DiceLoss"}, "b": {"type": "CELoss"}},
 }
 """Values for fields without a default; a field that is called alike everywhere is alike everywhere."""

@@ -71,14 +71,13 @@ def _columns(rows: Sequence[Tensor], scale: Tensor) -> Tensor:
 
 def _pass(a: Tensor, b: Tensor, needs: Sequence[bool]) -> tuple[Tensor, list[Tensor]]:
     """GIoU, and for each box that needs it the slopes by its four corners; in place on what is its own."""
-    top, low = torch.maximum(a, b), torch.minimum(a, b)
-    over = length(low[2:] - top[:2])
-    around = torch.maximum(top[2:], top[:2]).sub_(torch.minimum(low[2:], low[:2]))
     sides = [length(x[2:] - x[:2]) for x in (a, b)]
+    delta, low, top = a - b, torch.minimum(a, b), a.clamp_min_(b)
+    over, lengths = length(low[2:] - top[:2]), [x[2:] - x[:2] for x in (top, low)]
+    around = torch.maximum(top[2:], top[:2]).sub_(torch.minimum(low[2:], low[:2]))
     inter, hull, *areas = (x[0] * x[1] for x in (over, around, *sides))
     union = (areas[0] + areas[1]).sub_(inter)
-    apart = a.sub_(b)
-    differ = apart.abs().sum(0).add_(union).sign_()  # 0 where both are the same and have no area
+    differ = top.sub_(low).sum(0).add_(union).sign_()  # 0 where both are the same and have no area
     some, hull = F.threshold(union, _LEAST, 1.0), F.threshold(hull, _LEAST, 1.0, inplace=True)
     iou, filled = inter / some, union / hull
     value = (iou + filled).sub_(differ, alpha=2).add_(1)
@@ -87,20 +86,20 @@ def _pass(a: Tensor, b: Tensor, needs: Sequence[bool]) -> tuple[Tensor, list[Ten
     by_hull = filled.div_(hull).div_(-2)
     by_area = torch.addcdiv(hull.reciprocal_(), iou, some, value=-1)
     by_inter = _where(some.reciprocal_().sub_(by_area).div_(2), inter)
-    ends = [_ends(top[i::2], low[i::2], over[1 - i] * by_inter, around[1 - i] * by_hull) for i in (0, 1)]
-    larger = apart.sign_()
+    ends = [_ends([x[i] for x in lengths], over[1 - i] * by_inter, around[1 - i] * by_hull) for i in (0, 1)]
+    larger = delta.sign_()
     slopes = _slopes(ends, larger, sides[0], _where(by_area, areas[0])) if needs[0] else []
     if needs[1]:
         slopes += _slopes(ends, larger.neg_(), sides[1], _where(by_area, areas[1]))
     return value, slopes
 
 
-def _ends(top: Tensor, low: Tensor, by_over: Tensor, by_around: Tensor) -> tuple[Tensor, ...]:
+def _ends(lengths: Sequence[Tensor], by_over: Tensor, by_around: Tensor) -> tuple[Tensor, ...]:
     """Along one axis: half the slopes by the two ends together, and by the larger less the smaller beginning, end."""
-    last = _where(by_around, top[1] - top[0], -SHORT)  # part of the largest end: all, unless a box is inverted
-    first = _where(by_around, low[1] - low[0], -SHORT)
+    # part of the largest end and of the smallest beginning: all, unless a box is inverted
+    last, first = (_where(by_around, x, -SHORT) for x in lengths)
     gap, twist = by_around - by_over, last - first
-    return last.add_(first).sub_(gap), gap - twist, gap + twist
+    return last.add_(first).sub_(gap), gap - twist, gap.add_(twist)
 
 
 def _slopes(ends: Sequence[tuple[Tensor, ...]], larger: Tensor, sides: Tensor, by_area: Tensor) -> list[Tensor]:

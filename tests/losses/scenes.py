@@ -10,12 +10,15 @@ from torch import Tensor
 
 from dltools.cfgutils import Config
 from dltools.losses import (
+    BoxLossCfg,
     CTCLossCfg,
+    DFLossCfg,
     ElementLossCfg,
     EmbeddingLossCfg,
     FeatureLossCfg,
     GANLossCfg,
     GaussianNLLLossCfg,
+    MAPLossCfg,
     MSSSIMLossCfg,
     OKSLossCfg,
     SSIMLossCfg,
@@ -86,13 +89,33 @@ def _sequences(dtype: torch.dtype) -> Scene:
     return Scene(_uniform(2, 3, 5, dtype=dtype), target, torch.zeros(2, 5, dtype=torch.bool), pixels=True)
 
 
+def _boxes(dtype: torch.dtype) -> Scene:
+    """Of the same aspect ratio, where the trade-off of CIoU, which is a constant, does not matter."""
+    begin, side = _uniform(2, 2, dtype=dtype), 1 + _uniform(2, 1, dtype=dtype, seed=8)
+    pred, target = torch.cat([begin, begin + side], 1), torch.cat([begin + 0.25, begin + 0.25 + 1.5 * side], 1)
+    return Scene(pred, target, torch.zeros(2, dtype=torch.bool), pixels=False)
+
+
+def _bins(dtype: torch.dtype) -> Scene:
+    target = 2 * _uniform(2, 5, dtype=dtype, seed=8)
+    return Scene(_uniform(2, 3, 5, dtype=dtype), target, torch.zeros(2, 5, dtype=torch.bool), pixels=True)
+
+
+def _ranking(dtype: torch.dtype) -> Scene:
+    target = torch.tensor([[1, 0, 1], [0, 0, 1]])
+    return Scene(_uniform(2, 3, dtype=dtype), target, torch.zeros(2, 3, dtype=torch.bool), pixels=False)
+
+
 FAMILIES: dict[type[Config[Any]], Callable[[torch.dtype], Scene]] = {
+    BoxLossCfg: _boxes,
     CTCLossCfg: _sequences,
+    DFLossCfg: _bins,
     ElementLossCfg: _numbers,
     EmbeddingLossCfg: _embeddings,
     FeatureLossCfg: _features,
     GANLossCfg: _scores,
     GaussianNLLLossCfg: _moments,
+    MAPLossCfg: _ranking,
     OKSLossCfg: _points,
     SSIMLossCfg: lambda dtype: _images(12, dtype),
     MSSSIMLossCfg: lambda dtype: _images(176, dtype),

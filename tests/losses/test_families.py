@@ -1,4 +1,4 @@
-"""What holds for the losses of elements, key points, features, scores and images, whatever they compute."""
+"""What holds for the losses of boxes, elements, key points, features, scores and images, whatever they compute."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 from dltools import losses
 from dltools.cfgutils import Config
 from dltools.losses import (
+    BoxLossCfg,
+    DFLossCfg,
     ElementLossCfg,
     FeatureLossCfg,
     GANLossCfg,
@@ -29,11 +31,21 @@ from dltools.losses import (
 )
 from tests.distributed.spawn import run_ranks
 from tests.losses.scenes import Scene, scene
-from tests.strategies import subclasses
+from tests.strategies import example, subclasses
 
 for name in losses.__all__:
     getattr(losses, name)
-FAMILIES = (ElementLossCfg, FeatureLossCfg, GANLossCfg, OKSLossCfg, SSIMLossCfg, MSSSIMLossCfg, TVLossCfg)
+FAMILIES = (
+    BoxLossCfg,
+    DFLossCfg,
+    ElementLossCfg,
+    FeatureLossCfg,
+    GANLossCfg,
+    OKSLossCfg,
+    SSIMLossCfg,
+    MSSSIMLossCfg,
+    TVLossCfg,
+)
 CONFIGS: list[type[Config[Any]]] = sorted(
     {cls for cls in subclasses(LossCfg) if issubclass(cls, FAMILIES) and cls.tag and cls.__module__[:7] == "dltools"},
     key=lambda cls: cls.__name__,
@@ -48,7 +60,7 @@ def each(change: Any, tree: Any) -> Any:
 def build(cls: type[Config[Any]], **fields: Any) -> Any:
     if cls is MSSSIMLossCfg:
         fields = {"weights": (0.4, 0.6), "window": 3} | fields  # the rest of its five scales is more of the same
-    return cls(**fields).build()  # type: ignore[attr-defined]
+    return example(cls).replace(**fields).build()  # type: ignore[attr-defined]
 
 
 def seen(cls: type[Config[Any]], dtype: torch.dtype = torch.float64) -> Scene:
@@ -71,7 +83,7 @@ def of_samples(mask: Tensor, *values: float) -> Tensor:
 
 
 def test_there_are_all_of_them() -> None:
-    assert len(CONFIGS) >= 8 + 3 + 3 + 4 + 1 + 2 + 1
+    assert len(CONFIGS) >= 9 + 1 + 8 + 3 + 3 + 4 + 1 + 2 + 1
 
 
 @every
@@ -84,7 +96,8 @@ def test_finite_numbers_give_finite_numbers(cls: Any, dtype: torch.dtype, height
     if cls is PoissonNLLLossCfg:
         height = min(height, 10.0)  # an exponential
     pred = each(lambda x: x.gt(0.5) * torch.tensor(height, dtype=dtype), given)
-    others = [target] if isinstance(target, dict) else [target, each(lambda x: 1 - x, target), each(torch.neg, pred)]
+    alone = isinstance(target, dict) or cls is DFLossCfg
+    others = [target] if alone else [target, each(lambda x: 1 - x, target), each(torch.neg, pred)]
     for other in others:
         for reduction in ("mean", "sum", "none"):
             value, grads = slopes(build(cls, reduction=reduction), pred, other)

@@ -31,8 +31,8 @@ class MAPLoss(Loss[MAPLossCfg]):
     samples in both sums and in the mean, as ``sample_weight`` of scikit-learn. ``reduction="none"`` gives a loss for
     each class, (C,), 0 where it has no positive.
 
-    Time and memory go with the square of the number of samples: three numbers for each pair and class. With ``sync`` the ranking is that of all
-    ranks: a gather of the scores precedes the sum.
+    Time and memory go with the square of the number of samples: three numbers for each pair and class. With ``sync``
+    the ranking is that of all ranks: a gather of the scores precedes the sum.
 
     Shapes: pred (N,) or (N, C), scores; target the same, 0 or 1; other values are left out and counted. Mask and
     weight_map: as target, or (N,). Raises ShapeError.
@@ -79,12 +79,9 @@ def _read(pred: Tensor, target: Tensor, mask: Tensor | None, weight_map: Tensor 
     x, legal = widen(pred), (target == 0) | (target == 1)
     found = read_weights(pred, pred.shape, mask, weight_map, dtype=x.dtype, mask_dim=-1, legal=legal)
     valid = legal if found.valid is None else found.valid
+    columns = pred.shape[1] if pred.ndim == 2 else 1
     x, target = torch.where(valid, x, 0), torch.where(valid, target, -1).long()
-    return (
-        found.of(x.view(len(x), -1), target.view(len(x), -1))
-        if pred.ndim == 2
-        else found.of(x[:, None], target[:, None])
-    )
+    return found.of(x.reshape(len(x), columns), target.reshape(len(x), columns))
 
 
 MAP = MAPLoss
