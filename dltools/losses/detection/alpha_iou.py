@@ -29,4 +29,6 @@ class AlphaIoULoss(BoxLoss[AlphaIoULossCfg]):
     """
 
     def pair(self, pred: Tensor, target: Tensor) -> Tensor:
-        return 1 - box_iou(pred, target) ** self.cfg.alpha
+        iou = box_iou(pred, target)
+        none = iou == 0  # where a power below 2 has no second slope
+        return 1 - (iou.masked_fill(none, 1) ** self.cfg.alpha).masked_fill(none, 0)

@@ -22,8 +22,8 @@ class DFLoss(MeanLoss[DFLossCfg]):
     r"""Distribution focal loss, :math:`-(i + 1 - y) \log p_i - (y - i) \log p_{i+1}` with bins :math:`i \le y \le i+1`.
 
     Mean over distances. Shapes: pred (N, K, *S), logits of bins that stand for the distances 0 to K - 1; target (N, *S)
-    of numbers in that range, else they are left out and counted. For the sides of boxes *S is 4, or 4N are N. Mask and
-    weight_map: as target, or (N,). Raises ShapeError.
+    of numbers in that range, else they are left out and counted. The distances of the four sides of a box are (N, K, 4)
+    with target (N, 4). Mask and weight_map: as target, or (N,). Raises ShapeError.
 
     >>> import torch
     >>> logits = torch.tensor([[0.2, 0.5, 0.3]]).log()

@@ -15,8 +15,8 @@ from dltools.losses.box import BoxLoss, BoxLossCfg
 
 
 class SIoULossCfg(BoxLossCfg["SIoULoss"]):
-    theta: Annotated[float, Ge(1)] = 4.0
-    """How much small differences of the sides are played down; 2 to 6 in the paper."""
+    theta: Annotated[float, Ge(2)] = 4.0
+    """How much small differences of the sides are played down; up to 6 in the paper."""
 
 
 class SIoULoss(BoxLoss[SIoULossCfg]):
