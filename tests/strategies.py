@@ -26,6 +26,8 @@ REQUIRED: dict[str, Any] = {
     "num_outputs": 3,
     "max_norm": 1.0,
     "max_value": 1.0,
+    "k": 2,
+    "things": (1,),
     "sigmas": (0.1, 0.2),
     "num_keypoints": 3,
     "size": 5,

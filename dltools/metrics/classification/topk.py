@@ -64,7 +64,7 @@ class TopKMetric(Metric[CfgT]):
 
 
 class TopKAccuracyCfg(TopKMetricCfg["TopKAccuracy"]):
-    k: PositiveInt = 5
+    k: PositiveInt
     """The best so many."""
 
     def __post_init__(self) -> None:

@@ -17,7 +17,9 @@ from dltools.states import State, States, Sum
 
 
 class PanopticQualityCfg(MetricCfg["PanopticQuality"]):
-    things: tuple[NonNegativeInt, ...] = ()
+    """Which classes there are."""
+
+    things: tuple[NonNegativeInt, ...]
     """Classes whose instances are told apart."""
     stuffs: tuple[NonNegativeInt, ...] = ()
     """Classes that are one segment per image."""

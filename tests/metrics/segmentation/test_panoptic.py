@@ -102,6 +102,6 @@ def test_edges() -> None:
     assert metric.compute()["panoptic_quality"] == 1.0
     with pytest.raises(ShapeError, match="class and instance"):
         metric.update(x[..., 0], y[..., 0])
-    for fields in ({}, {"things": (1,), "stuffs": (1,)}):
+    for fields in ({"things": ()}, {"things": (1,), "stuffs": (1,)}):
         with pytest.raises(ConfigError, match="each class once"):
             PanopticQualityCfg(**fields)  # type: ignore[arg-type]
