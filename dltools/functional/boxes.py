@@ -2,7 +2,8 @@
 
 Boxes are (..., 4) of any real dtype; half precision and integers are computed in float32. A box whose end lies before
 its beginning is inverted: it has no area, and what encloses it spans its corners, so that it overlaps nothing. A box
-has an index of 1 with itself, even if it has no area.
+has an index of 1 with itself, even if it has no area. A coordinate beyond 2^60 counts as if it were there, a length of
+2^-60 or less as 0.
 """
 
 from __future__ import annotations
