@@ -6,6 +6,7 @@ Their blocks run with those of the README, in ``test_readme.py``.
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 import pytest
 
 import dltools
+from dltools._catalog import catalog
 from dltools.augs import PresetCfg
 from dltools.cfgutils import build, dump, load
 from dltools.checkpoints import StoreCfg
@@ -161,3 +163,20 @@ def test_the_walk_of_a_config() -> None:
     once()  # imports and prepares
     walk = once()
     assert {stage: told(stage) for stage in walk} == walk
+
+
+def test_the_reference_pages_are_those_of_the_package() -> None:
+    done = subprocess.run([sys.executable, DOCS / "build.py", "--check"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
+@pytest.mark.parametrize(("page", "area"), [("losses.md", "losses"), ("metrics.md", "metrics")])
+def test_no_component_is_missing_from_its_page(page: str, area: str) -> None:
+    others = {"Metrics", "Target", "LinearWeight", "CosineWeight", "PiecewiseWeight", "EmaNorm", "Uncertainty"}
+    headings = set(re.findall(r"^### (\w+)$", text(DOCS / page), re.MULTILINE))
+    assert headings == {entry.tag for entry in catalog(area)} - others
+
+
+def test_every_picture_is_shown() -> None:
+    shown = {file for page in PAGES for file in re.findall(r"!\[[^]]+\]\(pictures/([^)]+)\)", text(page))}
+    assert shown == {file.name for file in (DOCS / "pictures").iterdir()}
