@@ -28,9 +28,8 @@ class AnyPixelLoss(DenseLoss[DenseCfgT]):
     def elements(self, view: View) -> tuple[Labels, Tensor, Tensor | None]:
         """What counts; the loss of each element, times its class weight; that weight, unless it is 1."""
 
-    def weighted(self, view: View) -> tuple[Labels, Tensor, Tensor | None]:
+    def weighted(self, labels: Labels, loss: Tensor, share: Tensor | None) -> tuple[Labels, Tensor, Tensor | None]:
         """What counts; the loss of each element, times its weight; that weight, unless it is 1. 0 where excluded."""
-        labels, loss, share = self.elements(view)
         loss = torch.where(labels.valid, loss, 0)
         loss = loss if labels.weights is None else loss * labels.weights
         if self.normalizer == "positives":
@@ -47,7 +46,7 @@ class AnyPixelLoss(DenseLoss[DenseCfgT]):
         return (y * along_channels(classes, y)).sum(1) if labels.soft else classes[y]
 
     def sums(self, view: View) -> Sums:
-        labels, loss, weight = self.weighted(view)
+        labels, loss, weight = self.weighted(*self.elements(view))
         if self.cfg.reduction == "none":
             return {"loss": loss.squeeze(1) if self.cfg.task == "binary" else loss}
         return {"loss": total(loss), "weight": labels.num_valid if weight is None else total(weight)}
@@ -70,34 +69,28 @@ class SideLoss(AnyPixelLoss[DenseCfgT]):
 
     def elements(self, view: View) -> tuple[Labels, Tensor, Tensor | None]:
         passed = self.look(view)
-        return passed.labels, *(self._of_pixels(passed) if passed.labels.of_pixels else self._of_elements(passed))
-
-    def _of_pixels(self, passed: OnePass) -> tuple[Tensor, Tensor | None]:
-        """Loss of each pixel, times its class weight, and that weight."""
-        y, classes, true = passed.labels.y, self.weights_like(passed.log_p), passed.labels.valid
-        share = self.share_of(passed.labels)
-        loss = self.side(passed.log_p, true.unsqueeze(1) if passed.labels.soft else true)
-        if passed.labels.soft:
-            loss = ((y if classes is None else y * along_channels(classes, y)) * loss).sum(1)
-        elif share is not None:
-            loss = loss * share
-        if self.smoothing:
-            loss = torch.lerp(loss, self.side(passed.class_mean(classes), true), self.smoothing)
-        return loss, share
-
-    def _of_elements(self, passed: OnePass) -> tuple[Tensor, Tensor | None]:
-        """The same for pixels of channels, each of which is there or not."""
-        y, share, true = passed.labels.y, self.share_of(passed.labels), passed.labels.valid
-        if passed.log_q is None:
-            loss = self.side(passed.log_p, y)
-        else:
+        labels, y, true = passed.labels, passed.labels.y, passed.labels.valid
+        share = self.share_of(labels)
+        if passed.log_q is not None:
             loss = y * self.side(passed.log_p, true) + (1 - y) * self.side(passed.log_q, ~true)
-        if self.smoothing:
-            here = y if passed.log_q is None else true
-            other = 2 * passed.mean_log_p - passed.log_p
-            even = (self.side(passed.log_p, here) + self.side(other, ~here)) / 2
-            loss = torch.lerp(loss, even, self.smoothing)
-        return loss if share is None else loss * share, share
+        elif labels.soft:
+            parts, classes = self.side(passed.log_p, true.unsqueeze(1)), self.weights_like(y)
+            loss = ((y if classes is None else y * along_channels(classes, y)) * parts).sum(1)
+        else:
+            loss = self.side(passed.log_p, true if labels.of_pixels else y)
+        if share is not None and not (labels.soft and labels.of_pixels):
+            loss = loss * share
+        return labels, torch.lerp(loss, self._even(passed, share), self.smoothing) if self.smoothing else loss, share
+
+    def _even(self, passed: OnePass, share: Tensor | None) -> Tensor:
+        """The loss of a target that goes evenly to all classes, or to both sides of an element."""
+        true = passed.labels.valid
+        if passed.labels.of_pixels:
+            return self.side(passed.class_mean(self.weights_like(passed.log_p)), true)
+        here = passed.labels.y if passed.log_q is None else true
+        other = 2 * passed.mean_log_p - passed.log_p
+        even = (self.side(passed.log_p, here) + self.side(other, ~here)) / 2
+        return even if share is None else even * share
 
 
 class PixelLoss(SideLoss[DenseCfgT]):

@@ -61,7 +61,7 @@ class HardestPixelsLoss(Loss[HardestPixelsLossCfg]):
         self.inner: AnyPixelLoss[Any] = cast("AnyPixelLoss[Any]", build(cfg.replace(check=cfg.check or self.cfg.check)))
 
     def sums(self, view: View) -> Sums:
-        labels, loss, weight = self.inner.weighted(view)
+        labels, loss, weight = self.inner.weighted(*self.inner.elements(view))
         hardness = loss if weight is None else ratio(loss, weight)
         weight = labels.weight if weight is None else weight
         chosen = hardest(hardness.detach(), weight, self.cfg.share, self.cfg.sync)
