@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from sklearn.metrics.pairwise import cosine_similarity, pairwise_distances
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
 from dltools.errors import DltoolsError, ShapeError
@@ -27,7 +27,6 @@ from dltools.losses import (
     NTXentLoss,
     SupConLoss,
     TripletLoss,
-    from_module,
     partners,
 )
 from dltools.meters import collect
@@ -283,20 +282,3 @@ def test_a_loss_of_ones_own() -> None:
     expected = mean_over_anchors(lambda i, same, _: float(d[i, same].sum()), "positive")
     assert PullLoss()(x, LABELS, mask=MASK).item() == pytest.approx(expected, rel=1e-11)
     assert PullLoss(reduction="none")(x, LABELS).shape == (10,)
-
-
-def test_any_module_is_a_loss() -> None:
-    pred, target, mask = embeddings(3), embeddings(4), torch.rand(10, 4) > 0.3
-    whole = from_module(nn.SmoothL1Loss())
-    assert whole(pred, target).item() == pytest.approx(F.smooth_l1_loss(pred, target).item())
-    assert collect({"a": whole}).n["a/loss"] == 10
-    each = from_module(nn.SmoothL1Loss(reduction="none"))
-    assert each(pred, target, mask=mask).item() == pytest.approx(F.smooth_l1_loss(pred[mask], target[mask]).item())
-    with pytest.raises(ShapeError, match="a mask or weight map, for a module that gives one value"):
-        whole(pred, target, mask=mask)
-    x = torch.zeros(0, 4, requires_grad=True)
-    whole(x, x.detach()).backward()
-    assert whole.parts()["loss"].item() == 0
-    proxies = from_module(nn.Bilinear(4, 4, 1))
-    assert {name for name, _ in proxies.named_parameters()} == {"module.weight", "module.bias"}
-    assert proxies(pred.float(), target.float()).requires_grad
