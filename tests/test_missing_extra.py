@@ -24,6 +24,13 @@ CASES = [
     ("opencv-python-headless", "plot", "from dltools.writers.png import check_format; check_format('jpg')"),
     ("opencv-python-headless", "augs", "from dltools.augs.resample import opencv; opencv()"),
     ("scipy", "metrics", "from dltools.metrics import KendallTau; KendallTau().compute()"),
+    ("torchmetrics", "metrics", "from dltools.metrics import MAE, as_torchmetrics; as_torchmetrics(MAE())"),
+    ("scikit-image", "data", "from dltools.metrics.segmentation.surfaces import sizes; sizes((1.0, 1.0, 1.0))"),
+    (
+        "edt",
+        "metrics",
+        "import torch; from dltools.functional import distance_map as d; d(torch.ones(1, 1, 4), backend='edt')",
+    ),
     *(
         (package, extra, f"from dltools.optim import *; ExternalOptimCfg(source='{source}', name='Lion').product()")
         for package, extra, source in (
@@ -38,7 +45,7 @@ CASES = [
 PROBE = '''
 import json, sys
 BLOCKED = "albumentations cv2 matplotlib mlflow onnx ray skimage sklearn tensorboard timm torchmetrics wandb".split()
-BLOCKED += ["pytorch_optimizer", "schedulefree", "scipy"]
+BLOCKED += ["pytorch_optimizer", "schedulefree", "scipy", "edt"]
 
 class Without:
     """A finder that does not find the blocked packages."""

@@ -1,6 +1,6 @@
 """A loss of one's own in five lines: what one pixel costs; masks, class weights, means and logging are the base's.
 
-python examples/extend/loss.py loss=PolyLoss loss.epsilon=3
+python examples/extend/loss.py loss=GCELoss loss.q=0.5
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dltools.cfgutils import NonNegative, Record, build, cli, load
+from dltools.cfgutils import Positive, Record, build, cli, load
 from dltools.losses import CELossCfg, CombineCfg, DenseLossCfg, LossCfg, PixelLoss
 from dltools.meters import collect
 
 
-class PolyLossCfg(DenseLossCfg["PolyLoss"]):
-    epsilon: NonNegative = 1.0
+class GCELossCfg(DenseLossCfg["GCELoss"]):
+    q: Positive = 0.7
 
 
-class PolyLoss(PixelLoss[PolyLossCfg]):
+class GCELoss(PixelLoss[GCELossCfg]):
     def pixel(self, log_p: Tensor) -> Tensor:
-        return self.cfg.epsilon * (1 - log_p.exp()) - log_p  # Leng et al. 2022, arXiv:2204.12511
+        return -(self.cfg.q * log_p).expm1() / self.cfg.q  # (1 - p^q) / q: Zhang and Sabuncu 2018, arXiv:1805.07836
 
 
 class TrainCfg(Record):
@@ -30,8 +30,8 @@ class TrainCfg(Record):
 
 YAML = """
 type: Combine
-terms: {ce: {type: CELoss}, poly: {type: PolyLoss, epsilon: 2, ignore_index: 255}}
-weights: {poly: 0.5}
+terms: {ce: {type: CELoss}, gce: {type: GCELoss, q: 2, ignore_index: 255}}
+weights: {gce: 0.5}
 """
 
 

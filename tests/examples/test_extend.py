@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 FOLDER = Path(__file__).parents[2] / "examples" / "extend"
 Run = Callable[..., tuple[list[str], dict[str, Any]]]
@@ -37,7 +36,7 @@ def test_every_example_is_run_here() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "classes", "most"), [("loss", "Poly", 8), ("metric", "Within", 12), ("sink", "Csv", 12)]
+    ("name", "classes", "most"), [("loss", "GCE", 8), ("metric", "Within", 12), ("sink", "Csv", 12)]
 )
 def test_a_component_takes_few_lines(name: str, classes: str, most: int) -> None:
     text = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
@@ -51,18 +50,19 @@ def test_a_component_takes_few_lines(name: str, classes: str, most: int) -> None
 
 def test_the_loss_is_its_formula_from_the_command_line_and_from_yaml(run: Run) -> None:
     # even logits of four classes: p = 1/4
-    said, names = run("loss.py", "loss=PolyLoss", "loss.epsilon=3")
-    assert said[0] == f"PolyLossCfg(epsilon=3.0): {math.log(4) + 3 * 3 / 4:.4f}"
+    said, names = run("loss.py", "loss=GCELoss", "loss.q=0.5")
+    assert said[0] == f"GCELossCfg(q=0.5): {(1 - 0.5) / 0.5:.4f}"
     logged = dict(line.split(": ") for line in said[1:])
-    ce, poly = math.log(4), math.log(4) + 2 * 3 / 4
+    ce, gce = math.log(4), (1 - 1 / 16) / 2
     assert logged["train/ce"] == f"{ce:.4f}"
-    assert logged["train/poly"] == f"{poly:.4f}"
-    assert logged["train/loss"] == f"{ce + 0.5 * poly:.4f}"
+    assert logged["train/gce"] == f"{gce:.4f}"
+    assert logged["train/loss"] == f"{ce + 0.5 * gce:.4f}"
 
     logits = torch.randn(2, 3, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     target = torch.tensor([[0, 1, 2, 255, 1], [2, 2, 255, 0, 0]])
-    plain = names["PolyLoss"](epsilon=0.0, ignore_index=255)(logits, target)
-    torch.testing.assert_close(plain, F.cross_entropy(logits, target, ignore_index=255), rtol=1e-12, atol=0)
+    plain = names["GCELoss"](q=1.0, ignore_index=255)(logits, target)  # the mean absolute error of probabilities
+    p = logits.softmax(1).gather(1, target.clamp(0, 2).unsqueeze(1)).squeeze(1)
+    torch.testing.assert_close(plain, (1 - p)[target != 255].mean(), rtol=1e-12, atol=0)
 
 
 def test_the_metric_counts_what_is_near_and_what_is_valid(run: Run) -> None:
