@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+
+Call = Callable[[], Any]
 
 Array = NDArray[Any]
 CANVAS = np.array([640, 480])
@@ -64,3 +68,54 @@ def _off(rng: np.random.Generator, boxes: Array, size: Array, share: float) -> A
     """Boxes whose corners are off by a share of their size."""
     found: Array = boxes + rng.normal(0, share, (len(boxes), 4)) * np.tile(size, 2)
     return found
+
+
+def as_tensors(image: Image) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    given = {name: torch.from_numpy(x) for name, x in image._asdict().items()}
+    pred = {name: given[name] for name in ("boxes", "scores", "labels")}
+    return pred, {"boxes": given["gt_boxes"], "labels": given["gt_labels"], "iscrowd": given["gt_crowd"]}
+
+
+def faster_coco_eval(images: list[Image]) -> Call:
+    from faster_coco_eval import COCO, COCOeval_faster
+
+    def dicts(image: int, boxes: Any, labels: Any, **more: Any) -> list[dict[str, Any]]:
+        sides = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1).tolist()
+        columns = {"bbox": sides, "category_id": labels.tolist(), **{key: x.tolist() for key, x in more.items()}}
+        return [
+            {"image_id": image, "area": box[2] * box[3], **dict(zip(columns, values, strict=True))}
+            for box, *values in zip(sides, *columns.values(), strict=True)
+        ]
+
+    def run() -> Any:
+        truth, found = [], []
+        for i, one in enumerate(images):
+            truth += dicts(i, one.gt_boxes, one.gt_labels, iscrowd=one.gt_crowd)
+            found += dicts(i, one.boxes, one.labels, score=one.scores)
+        known = COCO()
+        known.dataset = {
+            "images": [{"id": i} for i in range(len(images))],
+            "categories": [{"id": c, "name": str(c)} for c in range(80)],
+            "annotations": [{"id": i, **one} for i, one in enumerate(truth, 1)],
+        }
+        known.createIndex()
+        run = COCOeval_faster(known, known.loadRes(found), "bbox", print_function=lambda *_: None)
+        run.evaluate()
+        run.accumulate()
+        run.summarize()
+        return run.stats[0]
+
+    return run
+
+
+def torchmetrics_map(preds: Any, targets: Any) -> Call:
+    from torchmetrics.detection.mean_ap import MeanAveragePrecision
+
+    def run() -> Any:
+        metric = MeanAveragePrecision(backend="faster_coco_eval")
+        for i in range(0, len(preds), 16):
+            metric.update(preds[i : i + 16], targets[i : i + 16])
+        return metric.compute()
+
+    run()
+    return run

@@ -110,8 +110,9 @@ def torcheval(part: str, batch: tuple[Any, ...]) -> Callable[[], Any]:
     metrics |= {name: te.MulticlassConfusionMatrix(C) for name in MATRICES}
     for metric in metrics.values():
         metric.update(*batch)
-    run: Any = sync_and_compute_collection if part == "whole" else get_synced_metric_collection
-    return lambda: run(metrics, recipient_rank="all")
+    if part == "sync":
+        return lambda: get_synced_metric_collection(metrics)
+    return lambda: sync_and_compute_collection(metrics, recipient_rank="all")
 
 
 PEERS = {"torchmetrics": torchmetrics, "torcheval": torcheval}

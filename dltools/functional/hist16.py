@@ -33,19 +33,22 @@ def cells_of(x: Tensor, scores: Scores, scale: Scale = "logits") -> Tensor:
     >>> cells_of(torch.tensor([-torch.inf, -1.0, -0.0, 0.0, 1.0, torch.nan]), "float32")
     tensor([    0, 30719, 32768, 32768, 34816, 65536], dtype=torch.int32)
     """
+    return order_of(x, scores, scale).masked_fill_(x.isnan(), NAN)
+
+
+def order_of(x: Tensor, scores: Scores, scale: Scale = "logits") -> Tensor:
+    """The same where x is a number; of NaN it says nothing."""
     if scores == "float32":
-        cell = _of_log_odds(_log_odds(x.float(), scale))
-    else:
-        half = x.to(torch.float16 if scores == "float16" else torch.bfloat16) + 0.0
-        bits = half.contiguous().view(torch.int16).int()
-        cell = torch.where(bits < 0, ~bits & 0x7FFF, bits + CELLS // 2)
-    return cell.masked_fill(x.isnan(), NAN)
+        return _of_log_odds(_log_odds(x.float(), scale))
+    half = x.to(torch.float16 if scores == "float16" else torch.bfloat16) + 0.0
+    bits = half.contiguous().view(torch.int16).int()
+    return (bits & 0x7FFF).bitwise_xor_(bits >> 31).add_(CELLS // 2)  # what is negative counts downwards
 
 
 def _of_log_odds(z: Tensor) -> Tensor:
     steps = ((z.abs() + 1.0).view(torch.int32) - ONE) >> 12
     steps = steps.clamp_(max=CELLS // 2 - 1)
-    return torch.where(z < 0, CELLS // 2 - 1 - steps, CELLS // 2 + steps)
+    return steps.bitwise_xor_(-(z < 0).int()).add_(CELLS // 2)
 
 
 def _log_odds(x: Tensor, scale: Scale) -> Tensor:

@@ -7,7 +7,7 @@ import math
 import re
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self, TypeVar
 
 from torch import Tensor
@@ -19,7 +19,8 @@ from dltools.dist import Group
 from dltools.meters.report import Reading, Report
 from dltools.meters.sources import collect
 from dltools.metrics.counting import Counting
-from dltools.metrics.inputs import Parameter, bind, parameters, read_batch, refuse_unused
+from dltools.metrics.inputs import Batch, Parameter, bind, parameters, read_batch, refuse_unused
+from dltools.metrics.joining import count_later, may_wait
 from dltools.states import State, States
 
 T_co = TypeVar("T_co", covariant=True)
@@ -62,6 +63,8 @@ class Metric(Component[CfgT], Counting, ABC):
 
     higher: ClassVar[bool | None] = None
     """Whether more is better; None where neither."""
+    joins: ClassVar[bool] = False
+    """Whether to count batches joined in dim 0 is to count one after the other: then small ones wait for each other."""
 
     def __init__(self, cfg: CfgT | None = None, /, **fields: Any) -> None:
         super().__init__(cfg, **fields)
@@ -100,7 +103,20 @@ class Metric(Component[CfgT], Counting, ABC):
         refuse_unused(given, self.takes)
         inputs = bind(self.takes, given, type(self).__name__)
         self.check(**inputs)
-        self.count(self.states.to(given.device), **inputs, valid=given.valid)
+        self.take(given, inputs)
+
+    def waits(self, *batch: Any, **inputs: Any) -> tuple[Callable[..., None], dict[str, Tensor]]:
+        """What counts a batch that waits, and what of it must be kept: the inputs' copies, if nothing less will do."""
+        return self.count, {name: x.clone() for name, x in inputs.items()}
+
+    def take(self, batch: Batch, inputs: Mapping[str, Any]) -> None:
+        """Count what was checked, now or with what comes next."""
+        s = self.states.to(batch.device)
+        if self.joins and may_wait(s, inputs):
+            count, kept = self.waits(**inputs)
+            count_later(s, count, kept, batch.given_valid, batch.size)
+        else:
+            self.count(s, **inputs, valid=batch.valid)
 
     def step(self, *batch: Any, valid: Tensor | None = None, **named: Any) -> Self:
         """Count a batch, once, and give it alone as a source: ``collect({"train": metric.step(pred, target)})``."""

@@ -86,7 +86,7 @@ class Metrics(Counting, Mapping[str, Metric[Any]]):
                 error.add_note(f"for {', '.join(name for name, one in self.items() if one.key == lead.key)}")
                 raise
         for lead, its in zip(self._leads, inputs, strict=True):
-            lead.count(lead.states.to(given.device), **its, valid=given.valid)
+            lead.take(given, its)
 
     def step(self, *batch: Any, valid: Tensor | None = None, **named: Any) -> Self:
         """Count a batch, once, and give this batch alone: ``collect({"train": metrics.step(pred, target)})``."""

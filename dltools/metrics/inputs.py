@@ -19,9 +19,17 @@ class Batch(NamedTuple):
     """The inputs of one update by name, detached."""
 
     inputs: Mapping[str, Any]
-    valid: Tensor
-    """Bool (N,): which samples count."""
+    size: int
+    """Samples."""
+    given_valid: Tensor | None
+    """Bool (N,): which of them count; all, if None."""
     device: torch.device
+
+    @property
+    def valid(self) -> Tensor:
+        """The mask, made if there is none."""
+        given = self.given_valid
+        return torch.ones(self.size, dtype=torch.bool, device=self.device) if given is None else given
 
 
 class Parameter(NamedTuple):
@@ -44,7 +52,7 @@ def parameters(count: Callable[..., None], inputs: Mapping[str, str]) -> tuple[P
 
 
 def read_batch(batch: Sequence[Any], valid: Tensor | None, named: Mapping[str, Any]) -> Batch:
-    """Name the positional inputs, detach all, and make a mask if there is none."""
+    """Name the positional inputs, and detach all."""
     if len(batch) > len(POSITIONAL):
         raise ConfigError(
             f"update got {len(batch)} positional inputs", expected="pred, target", hint="give the others by name"
@@ -61,10 +69,10 @@ def read_batch(batch: Sequence[Any], valid: Tensor | None, named: Mapping[str, A
     device = tensors[0].device if tensors else torch.device("cpu")
     size = _size(*next(iter(inputs.items())))
     if valid is None:
-        return Batch(inputs, torch.ones(size, dtype=torch.bool, device=device), device)
+        return Batch(inputs, size, None, device)
     if valid.shape != (size,) or valid.dtype != torch.bool:
         raise ShapeError(f"valid is {tuple(valid.shape)} {valid.dtype}", expected=f"a bool tensor ({size},)")
-    return Batch(inputs, valid.detach().to(device), device)
+    return Batch(inputs, size, valid.detach().to(device), device)
 
 
 def bind(takes: Iterable[Parameter], batch: Batch, owner: str) -> dict[str, Any]:

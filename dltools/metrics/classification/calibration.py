@@ -49,6 +49,8 @@ class CalibrationMetric(ScoredMetric[CfgT]):
     is the probability of the positive side, and a hit is a positive.
     """
 
+    joins = True
+
     def layout(self) -> Mapping[str, State]:
         """Per bin, and what is invalid."""
         bins = self.cfg.bins

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -15,7 +15,8 @@ from dltools.errors import ConfigError
 from dltools.meters.report import Array, Reading
 from dltools.metrics.base import Metric, MetricCfg
 from dltools.metrics.classification.counts import Counts, of_matrix
-from dltools.metrics.classification.reading import Form, Holds, Task, check, read
+from dltools.metrics.classification.reading import Form, Holds, Task, check, decide
+from dltools.metrics.classification.reading import truth as read_truth
 from dltools.metrics.classification.tally import tally_exact, tally_images, tally_margins, tally_pairs
 from dltools.states import State, States, Sum, Table
 
@@ -82,6 +83,8 @@ class ConfusionMetric(Metric[CfgT]):
     Labels out of range, and NaN scores, are counted as invalid; ignored and masked elements add nothing at all.
     """
 
+    joins = True
+
     needs_matrix: bool = False
     """Whether the margins of the matrix are not enough."""
 
@@ -118,13 +121,20 @@ class ConfusionMetric(Metric[CfgT]):
         check(self.form, pred, target)
 
     def count(self, s: States, pred: Tensor, target: Tensor, *, valid: Tensor) -> None:
-        truth, guess = read(self.form, pred, target, valid)
+        self.tally(s, decide(self.form, pred), target, valid=valid)
+
+    def waits(self, pred: Tensor, target: Tensor) -> tuple[Callable[..., None], dict[str, Tensor]]:
+        return self.tally, {"guess": decide(self.form, pred), "target": target.clone()}
+
+    def tally(self, s: States, guess: Tensor, target: Tensor, *, valid: Tensor) -> None:
+        """Add decided elements, (N, channels, M)."""
+        truth = read_truth(self.form, target, valid)
         if self.keeps_margins:
             s["cells"].add_(tally_margins(truth.reshape(1, -1), guess.reshape(1, -1), self.form.sides))
         else:
             tally_pairs(s["cells"], truth, guess)
         if truth.shape[2] != 1:
-            s["pixels"] += 1
+            s["pixels"] += truth.shape[0]
         if "exact" in s:
             s["exact"] += tally_exact(truth, guess)
         if "images" in s:

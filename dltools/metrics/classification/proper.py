@@ -24,6 +24,8 @@ class ProperScoreCfg(ScoredMetricCfg[T_co]):
 class ProperScore(ScoredMetric[CfgT]):
     """Sums negative log-likelihood and squared error over elements (binary, multilabel: over each side)."""
 
+    joins = True
+
     def layout(self) -> Mapping[str, State]:
         """Both sums, the elements, and what is invalid."""
         return {"nll": Sum(dtype=torch.float64), "square": Sum(dtype=torch.float64), "n": Sum(), "invalid": Sum()}

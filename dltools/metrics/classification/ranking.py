@@ -12,12 +12,12 @@ from torch import Tensor
 
 from dltools.cfgutils.annotations import PositiveInt
 from dltools.errors import ConfigError
-from dltools.functional.hist16 import NAN, Scores, cells_of, lowest_of
+from dltools.functional.hist16 import NAN, Scores, lowest_of, order_of
 from dltools.meters.report import Array, Reading
 from dltools.metrics.classification.counts import mean
 from dltools.metrics.classification.curves import Ranked
-from dltools.metrics.classification.reading import Form, check
-from dltools.metrics.classification.scored import ScoredMetric, ScoredMetricCfg, as_channels, labels_of
+from dltools.metrics.classification.reading import Form, check, truth
+from dltools.metrics.classification.scored import ScoredMetric, ScoredMetricCfg, as_channels
 from dltools.states import Hist16, State, States
 
 T_co = TypeVar("T_co", covariant=True)
@@ -46,6 +46,8 @@ class RankingMetric(ScoredMetric[CfgT]):
     A multiclass score is the probability of the class. A NaN score or a label out of range makes the value NaN.
     """
 
+    joins = True
+
     def form(self, pred: Tensor) -> Form:
         return self.cfg.form(self.cfg.num_classes)
 
@@ -62,15 +64,17 @@ class RankingMetric(ScoredMetric[CfgT]):
         return {"scores": Hist16(len(self.names))}
 
     def count(self, s: States, pred: Tensor, target: Tensor, *, valid: Tensor) -> None:
-        x, scale = as_channels(pred, self.cfg.task), self.cfg.holds
+        x, scale, form = as_channels(pred, self.cfg.task), self.cfg.holds, self.form(pred)
         if self.cfg.task == "multiclass" and scale == "logits":
             x, scale = x.softmax(1, dtype=torch.promote_types(x.dtype, torch.float32)), "probs"
-        channels = torch.arange(x.shape[1], device=x.device).view(1, -1, 1)
-        label, counts, bad = labels_of(self.form(pred), target, valid, x.isnan())
-        positive = label == channels if self.cfg.task == "multiclass" else label == 1
-        cell = cells_of(x, self.cfg.scores, scale).masked_fill(bad, NAN)
-        key = cell + (2 * channels + positive) * (NAN + 1)
-        s["scores"].view(-1).index_add_(0, key.view(-1), (counts | bad).long().expand_as(key).reshape(-1))
+        code = truth(form, target, valid)
+        channels = torch.arange(x.shape[1], dtype=torch.int32, device=x.device).view(1, -1, 1)
+        positive = code == channels if self.cfg.task == "multiclass" else code == 1
+        bad = x.isnan() | ((code < 0) | (code == form.sides))
+        key = order_of(x, self.cfg.scores, scale).masked_fill_(bad, NAN).add_(positive, alpha=NAN + 1)
+        key += channels * (2 * (NAN + 1))
+        weight = (code != form.sides + 1).long().expand_as(key)
+        s["scores"].view(-1).index_add_(0, key.view(-1), weight.reshape(-1))
 
     def ranked(self, s: States) -> list[Ranked]:
         """The ranking of each class, from merged states."""

@@ -40,6 +40,8 @@ class TopKMetricCfg(MetricCfg[T_co]):
 class TopKMetric(Metric[CfgT]):
     """Counts the rank of the target among the scores, ties by the lower index: pred (N, C, *S), target (N, *S)."""
 
+    joins = True
+
     def setup(self) -> None:
         ignore = self.cfg.ignore_index if isinstance(self.cfg.ignore_index, tuple) else (self.cfg.ignore_index,)
         known = tuple(label for label in ignore if label is not None)

@@ -28,6 +28,7 @@ class NumberMetricCfg(MetricCfg[T_co]):
 class NumberMetric(Metric[CfgT]):
     """Sums over all elements of pred and target, which have one shape (N, *S); in float64."""
 
+    joins = True
     sums: ClassVar[tuple[str, ...]] = ()
     """Names of the sums."""
 

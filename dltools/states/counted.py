@@ -1,157 +1,30 @@
-"""States: tensors whose layout follows from a config alone, and which know how two of them merge.
-
-Whatever losses, metrics and meters count stands in states; that is why one collective merges all over the ranks.
-"""
+"""States by name: counted into in place, merged, saved."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from math import inf
 from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor
 
 from dltools.errors import ConfigError, did_you_mean
+from dltools.states.kinds import State, Sum, Table
 
 T = TypeVar("T")
+MANY = 64
+"""Items that wait at most."""
+BYTES = 2**20
+"""How much of them may wait."""
 
 
-@dataclass(frozen=True)
-class State(ABC):
-    """The kind of one state: shape, dtype, what it starts from, how two merge."""
+class _Waiting:
+    """What is to be counted, and by whom."""
 
-    shape: tuple[int, ...]
-    dtype: torch.dtype
-
-    def __init__(self, *shape: int, dtype: torch.dtype = torch.float64) -> None:
-        object.__setattr__(self, "shape", shape or (1,))  # never 0-d: the compiler drops in-place updates of those
-        object.__setattr__(self, "dtype", dtype)
-
-    @abstractmethod
-    def start(self, device: torch.device) -> Tensor:
-        """The value before anything was counted."""
-
-    @abstractmethod
-    def merge(self, into: Tensor, other: Tensor) -> None:
-        """Add what another process or period has counted, in place."""
-
-    def total(self, stored: Tensor) -> Tensor:
-        """The value that a stored tensor stands for."""
-        return stored
-
-
-class Sum(State):
-    """A sum. Integers are exact; floats are a Neumaier pair, sum and compensation, so that small terms are not lost.
-
-    >>> Sum(2), Sum(dtype=torch.float64)
-    (Sum(shape=(2,), dtype=torch.int64), Sum(shape=(1,), dtype=torch.float64))
-    """
-
-    def __init__(self, *shape: int, dtype: torch.dtype = torch.int64) -> None:
-        super().__init__(*shape, dtype=dtype)
-
-    def start(self, device: torch.device) -> Tensor:
-        shape = (2, *self.shape) if self.dtype.is_floating_point else self.shape
-        return torch.zeros(shape, dtype=self.dtype, device=device)
-
-    def merge(self, into: Tensor, other: Tensor) -> None:
-        if self.dtype.is_floating_point:
-            self.add(into, other[0])
-            into[1] += other[1]
-        else:
-            into += other
-
-    def add(self, stored: Tensor, value: Tensor) -> None:
-        """Add a tensor of the state's shape, in place."""
-        if not self.dtype.is_floating_point:
-            stored += value
-            return
-        old, value = stored[0], value.to(stored.dtype)
-        new = old + value
-        lost = torch.where(old.abs() >= value.abs(), (old - new) + value, (value - new) + old)
-        stored[1] += torch.where(new.isfinite(), lost, 0)
-        stored[0] = new
-
-    def total(self, stored: Tensor) -> Tensor:
-        return stored.sum(0) if self.dtype.is_floating_point else stored
-
-
-class Min(State):
-    """The least value seen, from +inf."""
-
-    def start(self, device: torch.device) -> Tensor:
-        return torch.full(self.shape, inf, dtype=self.dtype, device=device)
-
-    def merge(self, into: Tensor, other: Tensor) -> None:
-        torch.minimum(into, other, out=into)
-
-
-class Max(State):
-    """The greatest value seen, from -inf."""
-
-    def start(self, device: torch.device) -> Tensor:
-        return torch.full(self.shape, -inf, dtype=self.dtype, device=device)
-
-    def merge(self, into: Tensor, other: Tensor) -> None:
-        torch.maximum(into, other, out=into)
-
-
-class Hist16(Sum):
-    """Counts of 2^16 score cells, negatives and positives, and one cell for NaN scores: (channels, 2, 65537)."""
-
-    def __init__(self, channels: int = 1) -> None:
-        super().__init__(channels, 2, 65537)
-
-
-class Table(State):
-    """Rows whose number nobody knows in advance: columns of numbers, kept together as bytes.
-
-    A sample has ``rows`` rows, which stay together when ranks are merged. A width makes a column of vectors.
-
-    >>> Table({"distance": torch.float64, "image": torch.int64}, rows=3)
-    Table(distance=torch.float64, image=torch.int64, rows=3)
-    """
-
-    columns: dict[str, tuple[torch.dtype, int]]
-    rows: int
-
-    def __init__(self, columns: Mapping[str, torch.dtype | tuple[torch.dtype, int]], rows: int = 1) -> None:
-        own = {name: one if isinstance(one, tuple) else (one, 1) for name, one in columns.items()}
-        super().__init__(0, sum(dtype.itemsize * width for dtype, width in own.values()), dtype=torch.uint8)
-        object.__setattr__(self, "columns", own)
-        object.__setattr__(self, "rows", rows)
-
-    def __repr__(self) -> str:
-        columns = ", ".join(f"{k}={dtype}" + f"[{n}]" * (n > 1) for k, (dtype, n) in self.columns.items())
-        return f"Table({columns}, rows={self.rows})"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Table) and repr(self) == repr(other)
-
-    def __hash__(self) -> int:
-        return hash(repr(self))
-
-    def start(self, device: torch.device) -> Tensor:
-        return torch.zeros(self.shape, dtype=torch.uint8, device=device)
-
-    def merge(self, into: Tensor, other: Tensor) -> None:
-        raise TypeError(f"the rows of a table are joined, not added: {len(into)} and {len(other)}")
-
-    def pack(self, rows: Mapping[str, Tensor]) -> Tensor:
-        """Columns as one (n, bytes of a row) tensor."""
-        if rows.keys() != self.columns.keys():
-            raise ConfigError(f"rows have the columns {sorted(rows)}", expected=", ".join(self.columns))
-        parts = [rows[k].detach().to(dtype).reshape(-1, n) for k, (dtype, n) in self.columns.items()]
-        return torch.cat([part.clone(memory_format=torch.contiguous_format).view(torch.uint8) for part in parts], 1)
-
-    def unpack(self, packed: Tensor) -> dict[str, Tensor]:
-        """The columns again, each (n,), or (n, width) where they are vectors."""
-        parts = torch.split(packed, [dtype.itemsize * n for dtype, n in self.columns.values()], 1)
-        whole = [part.clone(memory_format=torch.contiguous_format) for part in parts]
-        return {k: x.view(dtype).squeeze(1) for (k, (dtype, _)), x in zip(self.columns.items(), whole, strict=True)}
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+        self.num_bytes = 0
+        self.count: Callable[[States, list[Any]], None]
 
 
 class States(Mapping[str, Tensor]):
@@ -164,13 +37,16 @@ class States(Mapping[str, Tensor]):
     (tensor([3]), tensor([0.5000], dtype=torch.float64))
 
     ``states[name]`` is the tensor itself for integers, minima and maxima; for a float sum, stored as a pair, it is
-    the value.
+    the value. What waits to be counted (``later``) is counted before anybody sees a tensor.
     """
 
     def __init__(self, layout: Mapping[str, State], device: torch.device | str = "cpu") -> None:
         self.layout: dict[str, State] = dict(layout)
         self.device: torch.device = torch.device(device)
         self._made: dict[str, Any] | None = None
+        self._waiting = _Waiting()
+        self.is_empty: bool = True
+        """Whether nothing was counted that could have waited."""
         self.reset()
 
     @classmethod
@@ -178,7 +54,7 @@ class States(Mapping[str, Tensor]):
         """States on the host that nobody counts into: the tensors are not copied, and what ``once`` makes is kept."""
         self = cls.__new__(cls)
         self.layout, self.device, self._made = dict(layout), torch.device("cpu"), {}
-        self._stored, self._num_rows = dict(stored), {}
+        self._stored, self._num_rows, self._waiting = dict(stored), {}, _Waiting()
         return self
 
     def once(self, name: str, make: Callable[[States], T]) -> T:
@@ -211,6 +87,7 @@ class States(Mapping[str, Tensor]):
 
     def stored(self, name: str) -> Tensor:
         """The tensor as it is kept and sent: pairs of floats, packed rows."""
+        self.settle()
         kept = self._stored[name]
         return kept[: self._num_rows[name]] if name in self._num_rows else kept
 
@@ -223,6 +100,7 @@ class States(Mapping[str, Tensor]):
 
     def append(self, name: str, rows: Mapping[str, Tensor]) -> None:
         """Add rows to a table; columns are (n,) tensors."""
+        self.settle()
         self._put(name, self.table_kind(name).pack(rows).to(self.device))
 
     def _put(self, name: str, packed: Tensor) -> None:
@@ -255,14 +133,35 @@ class States(Mapping[str, Tensor]):
             self.device = device
         return self
 
+    def later(self, count: Callable[[States, list[Any]], None], item: Any, num_bytes: int) -> None:
+        """Count ``item`` when it is needed, or many wait: ``count(states, items)`` then takes all of them at once."""
+        waiting = self._waiting
+        waiting.count = count
+        waiting.items.append(item)
+        waiting.num_bytes += num_bytes
+        if len(waiting.items) == MANY or waiting.num_bytes > BYTES:
+            self.settle()
+
+    def settle(self) -> None:
+        """Count what waits; a compiled graph leaves it to whoever reads."""
+        if self._waiting.items and not torch.compiler.is_compiling():
+            waiting, self._waiting = self._waiting, _Waiting()
+            waiting.count(self, waiting.items)
+
+    def __getstate__(self) -> dict[str, Any]:
+        self.settle()
+        return vars(self)
+
     def reset(self) -> None:
         """Start again from nothing."""
+        self._waiting, self.is_empty = _Waiting(), True
         self._fill(lambda name: self.layout[name].start(self.device))
 
     def merge(self, other: States) -> None:
         """As if what ``other`` has counted had been counted here too."""
         if self.layout != other.layout:
             raise ConfigError(f"layouts differ: {self.layout} and {other.layout}", expected="states of equal configs")
+        self.settle()
         for name, kind in self.layout.items():
             if isinstance(kind, Table):
                 self._put(name, other.stored(name).to(self.device))
