@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dltools.cfgutils import Config, Record
 from dltools.cfgutils.config import members
-from dltools.cfgutils.problems import ConfigProblems
+from dltools.cfgutils.annotations import ConfigProblems
 from dltools.cfgutils.record import field_names, hints
 from dltools.errors import ConfigError
 
@@ -92,7 +92,7 @@ def configs(draw: st.DrawFn, cls: type[R], depth: int = 2) -> R:
             try:
                 cfg = cfg.replace(**{name: value})
             except ConfigError as error:
-                if not isinstance(error, ConfigProblems) or any(problem.path for problem in error.problems):
+                if not isinstance(error, ConfigProblems) or any(error.problems):
                     raise
     return cfg
 

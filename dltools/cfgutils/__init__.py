@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from dltools.cfgutils.files import load as load
     from dltools.cfgutils.files import override as override
     from dltools.cfgutils.record import Record as Record
-    from dltools.cfgutils.search import resolve as resolve
-    from dltools.cfgutils.search import sample as sample
-    from dltools.cfgutils.search import space as space
-    from dltools.cfgutils.spaces import Space as Space
-    from dltools.cfgutils.spaces import choice as choice
-    from dltools.cfgutils.spaces import grid as grid
-    from dltools.cfgutils.spaces import integers as integers
-    from dltools.cfgutils.spaces import loguniform as loguniform
-    from dltools.cfgutils.spaces import uniform as uniform
+    from dltools.cfgutils.values import Space as Space
+    from dltools.cfgutils.values import choice as choice
+    from dltools.cfgutils.values import grid as grid
+    from dltools.cfgutils.values import integers as integers
+    from dltools.cfgutils.values import loguniform as loguniform
+    from dltools.cfgutils.values import resolve as resolve
+    from dltools.cfgutils.values import sample as sample
+    from dltools.cfgutils.values import space as space
+    from dltools.cfgutils.values import uniform as uniform
 else:
     __getattr__, __dir__ = lazy(__name__)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, ClassVar, Generic, TypeVar, get_args
 
 from dltools.cfgutils.config import Config
-from dltools.cfgutils.record import Signature
 from dltools.errors import ConfigError
 
 C = TypeVar("C", bound=Config[Any])
+
+
+class _Signature:
+    """What ``inspect.signature`` says of a component's class: the fields of its config."""
+
+    def __get__(self, instance: Any, cls: Any) -> inspect.Signature:
+        if instance is not None:
+            raise AttributeError("__signature__")
+        return inspect.signature(cls.config)
 
 
 class Component(Generic[C]):
@@ -19,27 +28,22 @@ class Component(Generic[C]):
     """
 
     cfg: C
-    config: ClassVar[type[Config[Any]] | None] = None
-    __signature__: Signature
+    config: ClassVar[type[Config[Any]]]
+    __signature__: ClassVar[_Signature] = _Signature()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for base in vars(cls).get("__orig_bases__", ()):
-            for arg in get_args(base):
-                if isinstance(arg, type) and issubclass(arg, Config):
-                    cls.config = arg
-                    cls.__signature__ = Signature(arg)
+        for arg in (arg for base in vars(cls).get("__orig_bases__", ()) for arg in get_args(base)):
+            if isinstance(arg, type) and issubclass(arg, Config):
+                cls.config = arg
 
     def __init__(self, cfg: C | None = None, /, **fields: Any) -> None:
         super().__init__()
-        config = type(self).config
-        if config is None:
-            raise ConfigError(f"{type(self).__name__} names no config", expected="a base with one: Base[XxxCfg]")
+        config: Any = type(self).config
         if cfg is not None and (fields or not isinstance(cfg, config)):
-            raise ConfigError(
-                f"{type(self).__name__} got {cfg!r}", expected=f"a {config.__name__}, or its fields by name"
-            )
-        self.cfg = cfg if cfg is not None else config(**fields)  # type: ignore[assignment]
+            expected = f"a {config.__name__}, or its fields by name"
+            raise ConfigError(f"{type(self).__name__} got {cfg!r}", expected=expected)
+        self.cfg = cfg if cfg is not None else config(**fields)
         self.cfg.product()
         self.setup()
 
@@ -47,5 +51,4 @@ class Component(Generic[C]):
         """Prepare what the config asks for; nothing by default."""
 
     def __repr__(self) -> str:
-        changed = repr(self.cfg).partition("(")[2]
-        return f"{type(self).__name__}({changed}"
+        return f"{type(self).__name__}({repr(self.cfg).partition('(')[2]}"

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dltools.cfgutils.files import dump, load, to_tree
-from dltools.cfgutils.text import json_text
+from dltools.cfgutils.files import dump, json_text, load
+from dltools.cfgutils.values import to_tree
 from dltools.checkpoints.store import StoreCfg
 from dltools.errors import ConfigError
 from dltools.meters.report import Report

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dltools.cfgutils.files import dump, load, override, to_tree
+from dltools.cfgutils.files import dump, load, override
+from dltools.cfgutils.values import to_tree
 from dltools.errors import ConfigError, did_you_mean
 from dltools.policies.base import PolicyCfg, differences
 from dltools.policies.folder import CONFIG, is_finished

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dltools.cfgutils import dump, fingerprint, load, override, uniform
-from dltools.cfgutils.text import json_text
+from dltools.cfgutils.files import json_text
 from dltools.errors import ConfigError
 from tests.cfgutils.families import BrushCfg, Colour, DiscCfg, GroupCfg, PenCfg, SceneCfg, ShapeCfg
 
@@ -111,7 +111,7 @@ def test_every_mistake_of_a_file_has_its_line(tmp_path: Path) -> None:
         ("shape: {type: os.system}", "text:1: shape: type is 'os.system', no ShapeCfg; known"),
         ("shape: {type: 3}", "shape: type is 3"),
         ("shape: {_target_: os.system}", "shape: type is missing"),
-        ("count: 1\ncount: 2", "text:2: count: given twice; first at text:1"),
+        ("count: 1\ncount: 2", "text:1: count: given twice; again in line 2"),
         ("[" * 5000, "nested too deeply"),
         ("a: &a [*a]\nlines: *a", "nested too deeply|contains itself"),
         ("count: .nan", "count"),
@@ -119,13 +119,13 @@ def test_every_mistake_of_a_file_has_its_line(tmp_path: Path) -> None:
         ("count: 1.0", "count: got 1.0"),
         ("flag: yes", "flag: got 'yes'"),
         ("count: '3'", "count: got '3'"),
-        ("3", "expected fields"),
-        ("- 1", "expected fields"),
+        ("3", "got 3; expected a SceneCfg"),
+        ("- 1", r"got \[1\]; expected a SceneCfg"),
         ("? [1]\n: 2", "a key must be a word"),
         ("a: [1", "text:1"),
         ("scale: {$uniform: [2, 1]}", "scale: uniform\\(2, 1\\) is empty"),
         ("scale: {$normal: [2, 1]}", "unknown search space"),
-        ("scale: {$uniform: 3}", "is written"),
+        ("scale: {$uniform: 3}", "Expected two finite numbers"),
         ("colour: green", "colour: got 'green'; input should be 'red' or 'blue'"),
         ("a\0.yaml", "cannot be read: embedded null byte"),
     ],

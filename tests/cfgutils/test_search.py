@@ -40,10 +40,10 @@ def test_spaces_are_checked_where_they_are_written() -> None:
         (lambda: SceneCfg(mode=choice("fill", "full")), "mode"),
         (lambda: SceneCfg(tool=choice(PenCfg(), DiscCfg())), "tool"),
         (lambda: uniform(2, 1), "empty"),
-        (lambda: loguniform(0, 1), "low > 0"),
+        (lambda: loguniform(0, 1), "0 < low < high"),
         (lambda: integers(1.5, 3), "no range"),  # type: ignore[arg-type]
         (lambda: uniform(0, math.inf), "finite"),
-        (lambda: choice(), "no options"),
+        (lambda: choice(), "at least one option"),
     ]:
         with pytest.raises(ConfigError, match=message):
             make()  # type: ignore[no-untyped-call]
