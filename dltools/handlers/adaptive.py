@@ -11,7 +11,7 @@ from torch import Tensor
 from dltools.cfgutils.annotations import NonNegativeInt, Positive, PositiveInt
 from dltools.handlers.clip import Clip, ClipCfg, left
 from dltools.handlers.foreach import KERNELS
-from dltools.handlers.gradients import Gradients, each_norm
+from dltools.handlers.gradients import Gradients
 from dltools.optim.torch_optim import Beta
 
 CfgT = TypeVar("CfgT", bound=ClipCfg[Any])
@@ -126,7 +126,7 @@ class AdaGC(Remembering[AdaGCCfg]):
         gradients.settle()
         if not gradients.tensors:
             return torch.ones_like(total)
-        norms = each_norm(gradients.tensors, gradients.dtype).double()
+        norms = gradients.each_norm().double()
         old = self.memory(norms, 1 + gradients.size)  # the number of updates, then each mean; 0: none yet
         there = torch.tensor(gradients.positions, device=norms.device) + 1
         n, gamma = old[0], old[there]

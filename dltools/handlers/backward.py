@@ -47,6 +47,28 @@ class Backward:
         return self._seeds[key]
 
 
+def leaves_of(loss: Tensor) -> list[Tensor]:
+    """The parameters that a loss was computed from, as they were then: under FSDP2 whole ones, not their shards.
+
+    >>> w = torch.nn.Parameter(torch.ones(()))
+    >>> leaves_of((2 * w).exp())
+    [Parameter containing: tensor(1., requires_grad=True)]
+    """
+    found: list[Tensor] = []
+    waiting, seen = [loss.grad_fn], {loss.grad_fn, None}
+    while waiting:
+        node: Any = waiting.pop()
+        if node is None:
+            continue
+        if isinstance(getattr(node, "variable", None), torch.nn.Parameter):
+            found.append(node.variable)
+        for after, _ in node.next_functions:
+            if after not in seen:
+                seen.add(after)
+                waiting.append(after)
+    return found
+
+
 @contextmanager
 def _replaced(params: Sequence[Any], change: Callable[[Tensor], Tensor]) -> Iterator[None]:
     """Within it gradients of parameters are changed on their way, before anybody adds them up."""

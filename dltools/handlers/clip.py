@@ -15,6 +15,7 @@ from dltools.cfgutils.config import Config
 from dltools.errors import ConfigError
 from dltools.handlers.foreach import KERNELS
 from dltools.handlers.gradients import Gradients
+from dltools.handlers.sharded import norms_of_wholes, own_part
 
 T_co = TypeVar("T_co", covariant=True)
 CfgT = TypeVar("CfgT", bound="ClipCfg[Any]")
@@ -111,7 +112,7 @@ class AGCCfg(ClipCfg["AGC"]):
 class AGC(Clip[AGCCfg]):
     r"""Adaptive gradient clipping: per output unit :math:`\|g\| \le r \max(\|w\|, \epsilon)`.
 
-    A unit is a slice along dimension 0 of a matrix or convolution; a bias or gain is one unit.
+    A unit is a slice along dimension 0 of a matrix or convolution; a bias or gain, of whatever rank, is one unit.
 
     >>> import torch
     >>> weight = torch.nn.Parameter(torch.tensor([[3.0, 4.0], [0.3, 0.4]]))
@@ -127,17 +128,27 @@ class AGC(Clip[AGCCfg]):
     def __call__(self, gradients: Gradients) -> Tensor:
         before = gradients.norm()
         gradients.settle()
-        for param, grad in zip(gradients.params, gradients.tensors, strict=True):
-            if param.shape[:1] != grad.shape[:1]:
-                raise ConfigError("AGC got a sparse gradient", expected="dense ones", hint="ClipNorm takes both")
-            weight = torch.view_as_real(param.detach()) if param.is_complex() else param.detach()
-            dims = tuple(range(1, grad.ndim)) if param.squeeze().ndim > 1 else tuple(range(grad.ndim))
-            size, bound = (
-                torch.linalg.vector_norm(x, dim=dims, keepdim=True, dtype=gradients.dtype) for x in (grad, weight)
-            )
+        sizes, bounds = self._units(gradients)
+        for grad, size, bound in zip(gradients.tensors, sizes, bounds, strict=True):
             factor = bound.clamp_min_(self.cfg.eps).mul_(self.cfg.ratio).div_(size).clamp_(max=1.0)
             grad.mul_(factor.to(grad.dtype))
         return left(before, gradients.norm())
+
+    def _units(self, gradients: Gradients) -> tuple[list[Tensor], list[Tensor]]:
+        """Norms of the units of gradients and of weights, each shaped so that it spreads over its tensor."""
+        sizes, bounds, groups = list[Tensor](), list[Tensor](), []
+        for param, grad, split in zip(gradients.params, gradients.tensors, gradients.splits, strict=True):
+            weight, _ = own_part(param.detach())
+            if weight.shape[:1] != grad.shape[:1]:
+                raise ConfigError("AGC got a sparse gradient", expected="dense ones", hint="ClipNorm takes both")
+            weight = torch.view_as_real(weight) if weight.is_complex() else weight
+            has_units = param.ndim == 2 or sum(size > 1 for size in param.shape) > 1
+            dims = tuple(range(1 if has_units else 0, grad.ndim))
+            for found, x in ((sizes, grad), (bounds, weight)):
+                found.append(torch.linalg.vector_norm(x, dim=dims, keepdim=True, dtype=gradients.dtype))
+            groups.append(tuple(group for dim, group in split if dim in dims))
+        both = norms_of_wholes(sizes + bounds, groups + groups, 2.0)
+        return both[: len(sizes)], both[len(sizes) :]
 
 
 def left(before: Tensor, after: Tensor) -> Tensor:

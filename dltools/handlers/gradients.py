@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dltools.handlers.foreach import KERNELS
+from dltools.handlers.sharded import Split, is_sharded, norms_of_wholes, own_part, settle_parts
 
 
 class Gradients:
@@ -30,7 +32,9 @@ class Gradients:
         self.positions: list[int] = []
         """Where they stand among all parameters."""
         self.tensors: list[Tensor] = []
-        """Their gradients, to be changed in place only; of a sparse one, the values."""
+        """Their gradients, to be changed in place only; of a sparse one the values, of a sharded one this rank's."""
+        self.splits: list[Split] = []
+        """How each is split over ranks."""
         self.size: int = 0
         """Number of all parameters."""
         for param in params:
@@ -38,7 +42,9 @@ class Gradients:
             if param.grad is not None:
                 self.positions.append(self.size - 1)
                 self.params.append(param)
-                self.tensors.append(_dense(param, param.grad))
+                tensor, split = _dense(param)
+                self.tensors.append(tensor)
+                self.splits.append(split)
         self.divisor: float | Tensor = divisor
         self.dtype: torch.dtype = torch.float64 if torch.float64 in {g.dtype for g in self.tensors} else torch.float32
         """Of norms and factors."""
@@ -82,40 +88,35 @@ class Gradients:
         self.divisor = 1.0
         self._norms.clear()
 
+    def each_norm(self, norm_type: float = 2.0) -> Tensor:
+        """The norm of each gradient in one vector, of what ``tensors`` are now; sharded ones over all their parts."""
+        parts = self.tensors
+        if not parts:
+            return torch.zeros(0, dtype=self.dtype)
+        if math.isinf(norm_type):  # which an empty part does not have
+            parts = [part if part.numel() else part.new_zeros(1) for part in parts]
+        norms = KERNELS._foreach_norm(parts, norm_type, dtype=self.dtype)
+        if any(self.splits):
+            groups = [tuple(group for _, group in split) for split in self.splits]
+            norms = norms_of_wholes(norms, groups, norm_type)
+        return torch.stack([norm.to(norms[0].device) for norm in norms])
+
     def _both(self, norm_type: float) -> tuple[Tensor, Tensor]:
         if norm_type not in self._norms:
-            raw = total_norm(self.tensors, norm_type, self.dtype)
+            each = self.each_norm(norm_type)
+            raw = torch.linalg.vector_norm(each, norm_type) if self.tensors else each.sum()
             is_mean = not isinstance(self.divisor, Tensor) and self.divisor == 1.0
             self._norms[norm_type] = raw, raw if is_mean else raw.div(self.divisor)
         return self._norms[norm_type]
 
 
-def total_norm(tensors: list[Tensor], norm_type: float, dtype: torch.dtype) -> Tensor:
-    """The norm of all tensors as one vector, 0-d; half precision in float32, sharded ones over all shards."""
-    if not tensors:
-        return torch.zeros((), dtype=dtype)
-    return _whole(torch.linalg.vector_norm(_stacked(tensors, norm_type, dtype), norm_type))
-
-
-def each_norm(tensors: list[Tensor], dtype: torch.dtype) -> Tensor:
-    """The norm of each tensor in one vector."""
-    return _whole(_stacked(tensors, 2.0, dtype)) if tensors else torch.zeros(0, dtype=dtype)
-
-
-def _stacked(tensors: list[Tensor], norm_type: float, dtype: torch.dtype) -> Tensor:
-    norms = KERNELS._foreach_norm(tensors, norm_type, dtype=dtype)
-    first = norms[0].device
-    return torch.stack([norm.to(first) for norm in norms])
-
-
-def _whole(x: Any) -> Tensor:
-    whole: Tensor = x.full_tensor() if hasattr(x, "full_tensor") else x
-    return whole
-
-
-def _dense(param: Tensor, grad: Tensor) -> Tensor:
-    """A gradient as real numbers that can be changed in place."""
+def _dense(param: Tensor) -> tuple[Tensor, Split]:
+    """A gradient as real numbers that can be changed in place, as far as it is here, and how the whole is split."""
+    grad: Any = param.grad
     if grad.is_sparse:
         param.grad = grad = grad.coalesce()
-        grad = grad._values()
-    return torch.view_as_real(grad) if grad.is_complex() else grad
+        return grad._values(), ()
+    if is_sharded(grad):
+        settle_parts(param)
+    part, split = own_part(param.grad)
+    return (torch.view_as_real(part) if part.is_complex() else part), split

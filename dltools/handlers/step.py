@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import reduce
 from typing import Any, Literal
@@ -12,17 +12,19 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from dltools.errors import ConfigError, ShapeError
-from dltools.handlers.accumulate import Accumulate, AccumulateCfg, Count, load_window, window_state
+from dltools.handlers.accumulate import Accumulate, AccumulateCfg, Count
 from dltools.handlers.amp import Amp, AmpCfg, LossScaler
 from dltools.handlers.average import Average, AverageCfg
-from dltools.handlers.backward import Backward
+from dltools.handlers.backward import Backward, leaves_of
 from dltools.handlers.base import Handler, StepCfg, StepInfo
 from dltools.handlers.clip import Clip, ClipCfg
 from dltools.handlers.gradients import Gradients
 from dltools.handlers.meters import StepMeters
 from dltools.handlers.parallel import Parallel
+from dltools.handlers.phases import phases
 from dltools.handlers.skip import Skip, SkipCfg, SkipNonFiniteCfg, non_finite
-from dltools.handlers.update import check, takes_gate, update
+from dltools.handlers.update import check, update
+from dltools.handlers.window import load_window, window_state
 from dltools.meters.report import Reading
 from dltools.optim.schedulers.scheduler import Scheduler, SchedulerCfg
 from dltools.states import States
@@ -100,24 +102,8 @@ class StepHandler(Handler):
         self._train()
 
     def __repr__(self) -> str:
-        cfg, window = self.cfg, self.cfg.accumulate.window
-        gates = [repr(skip) for skip in self.skip] + ["the finite ones of fp16"] * (self.scaler is not None)
-        parts = ["1/count", *(["unscale"] if self.scaler else []), *([repr(self.clip)] if self.clip else [])]
-        how = "found_inf on the device" if takes_gate(self.optimizer) else "gate read on the host"
-        phases = {
-            "scale": "none" if self.scaler is None else f"{cfg.amp}",
-            "backward": f"{window} micro-batches of {cfg.accumulate.loss} losses",
-            "reduce": repr(self.parallel),
-            "norm": f"order {self._norm_type:g}" if self._needs_norm else "none",
-            "gate": ", ".join(gates) or "none",
-            "multiply": " x ".join(parts),
-            "apply": f"{type(self.optimizer).__name__}, {how}",
-            "zero": "gradients to None",
-            "average": repr(cfg.average) if cfg.average else "none",
-            "schedule": f"on {cfg.schedule_on} updates" if self.schedule else "none",
-            "meters": "grad_norm, clipped, skipped",
-        }
-        return "\n".join(["StepHandler", *(f"  {name}: {text}" for name, text in phases.items())])
+        norm_type = self._norm_type if self._needs_norm else None
+        return phases(self.cfg, repr(self.parallel), self.optimizer, norm_type, has_scale=self.scaler is not None)
 
     def forward(self) -> AbstractContextManager[Any]:
         """For the forward pass of the next ``step``: autocast; gradients travel in the last one of a window only.
@@ -144,7 +130,9 @@ class StepHandler(Handler):
         if not window.size:
             self._open(count)
         if count is None or isinstance(count, Tensor) or count or self.parallel.world > 1:
-            params = self._params() if count is not None else ()
+            params: Sequence[Tensor] = ()
+            if count is not None:
+                params = leaves_of(loss) if self.parallel.is_sharded else self._params()
             self._backward(loss, window.weight(count), window.scale, params, count)
         window.add(count)
         window.is_local = self._is_local
@@ -159,7 +147,7 @@ class StepHandler(Handler):
 
     def flush(self) -> StepInfo | None:
         """Update with a window that is not full, at the end of an epoch, on all ranks; None if no window is open."""
-        if self.cfg.accumulate.window == 1:
+        if self.cfg.accumulate.window == 1 and not self.accumulate.size:
             return None
         if not self.accumulate.size and self.parallel.world > 1:
             self._open(None)
@@ -177,6 +165,10 @@ class StepHandler(Handler):
                 f"{window.size} micro-batches wait in the open window", hint="step.flush() before step.apply()"
             )
         count, params = window.checked(count), self._params()
+        if count is not None and self.parallel.is_sharded and window.cfg.loss == "mean":
+            raise ConfigError(
+                "a count of gradients that the ranks have averaged already", hint="gradients of sums, and loss='sum'"
+            )
         window.scale = None if self.scaler is None else self.scaler.scale
         Gradients(params).weigh(window.weight(count))
         window.add(count)
@@ -194,12 +186,15 @@ class StepHandler(Handler):
         return self.meters.read(s)
 
     def state_dict(self) -> dict[str, Any]:
-        """Average, scaler, schedule, meters, the open window with its gradients; not the optimizer, not the model."""
+        """Average, scaler, schedule, meters, the open window with its gradients; not the optimizer, not the model.
+
+        While a window is open all ranks call it; any of their states serves all of them.
+        """
         parts = {name: part.state_dict() for name, part in self._parts().items()}
         return {
             "num_updates": self.num_updates,
             **parts,
-            "window": window_state(self.accumulate, self.model, self._params()),
+            "window": window_state(self.accumulate, self.model, self._params(), self.parallel),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -212,7 +207,7 @@ class StepHandler(Handler):
                 expected=", ".join(sorted(expected)),
                 hint="build the handler from the config that it was saved with",
             )
-        load_window(state["window"], self.accumulate, self.model, self._params())
+        load_window(state["window"], self.accumulate, self.model, self._params(), self.parallel)
         for name, part in parts.items():
             part.load_state_dict(state[name])
         self.num_updates = state["num_updates"]

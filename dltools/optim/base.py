@@ -14,6 +14,7 @@ from dltools.cfgutils.annotations import Positive
 from dltools.cfgutils.config import Config
 from dltools.cfgutils.record import values
 from dltools.errors import ConfigError
+from dltools.optim.resume import remember
 from dltools.optim.utils.groups import ParamGroups, ParamGroupsCfg, param_groups
 
 T_co = TypeVar("T_co", bound=Optimizer, covariant=True)
@@ -22,20 +23,21 @@ Params: TypeAlias = nn.Module | ParamGroups | Iterable[nn.Parameter | dict[str, 
 FUSED_DEVICES = frozenset({"cpu", "cuda", "mps", "xpu"})
 OURS = frozenset({"groups", "impl"})
 """Fields that are no argument of the optimizer."""
-BASE = ("lr", "weight_decay")
-CONFIGURED = ("name", "freeze_steps", "fused", "foreach")
-"""What a loaded state does not change in a group; its base values neither."""
+SHARDED = (torch.optim.Adam, torch.optim.AdamW)
+"""Those whose fused kernels take DTensor, as FSDP2 makes them."""
 
 
 class OptimCfg(Config[T_co]):
     """The family of optimizers: a config's other fields are the arguments of the class that it names.
 
-    The built optimizer keeps its base values (``initial_lr``, ``initial_weight_decay``), the names of its groups and
-    its implementation when it loads a state: a learning rate changed in the config takes effect on resuming, and one
-    that a schedule had moved keeps its ratio to the base.
+    The built optimizer follows its config when it loads a state: options that differ from those that the state was
+    saved with take effect, and so do groups' names and the implementation. Values that somebody has moved since they
+    were configured stay moved: a learning rate that a schedule wrote keeps its ratio to the base (``initial_lr``,
+    ``initial_weight_decay``).
 
     Raises ConfigError where there is nothing to train, for an ``impl`` that the optimizer or its parameters do not
-    allow, and for whatever the optimizer refuses.
+    allow, and for whatever the optimizer refuses; on loading for a state of another optimizer or of groups in another
+    order, and for an option that needs moments which the state does not have.
     """
 
     hint: ClassVar[str] = ""
@@ -61,15 +63,12 @@ class OptimCfg(Config[T_co]):
                 f"{type(self).__name__} got no trainable parameter",
                 hint="requires_grad_(True) on some; a generator gives its parameters only once, a list again and again",
             )
-        can_fuse = not sparse and not options.get("differentiable") and all(map(_fusible, tensors))
+        can_fuse = not sparse and not options.get("differentiable") and all(_fusible(one, make) for one in tensors)
         try:
             optimizer = make(given, **options, **_implementation(self.impl, make, can_fuse))
         except ValueError as error:
             raise ConfigError(f"{make.__name__}: {error}", hint=self.hint) from None
-        for group in optimizer.param_groups:
-            for name in (name for name in BASE if name in group):
-                group[f"initial_{name}"] = group[name]
-        optimizer.register_load_state_dict_pre_hook(_keep_configured)
+        remember(optimizer, options)
         return optimizer
 
     def arguments(self) -> dict[str, Any]:
@@ -111,8 +110,9 @@ def _tensors(given: list[Any]) -> Iterator[Any]:
             yield param[1] if isinstance(param, tuple) else param
 
 
-def _fusible(param: Any) -> bool:
-    return isinstance(param, torch.Tensor) and param.device.type in FUSED_DEVICES and param.is_floating_point()
+def _fusible(param: Any, make: Any) -> bool:
+    is_dense = isinstance(param, torch.Tensor) and param.device.type in FUSED_DEVICES and param.is_floating_point()
+    return is_dense and (make in SHARDED or not hasattr(param, "full_tensor"))
 
 
 def _implementation(impl: str, make: Any, can_fuse: bool) -> dict[str, bool]:
@@ -125,23 +125,8 @@ def _implementation(impl: str, make: Any, can_fuse: bool) -> dict[str, bool]:
     if impl == "fused" and not can_fuse:
         raise ConfigError(
             "impl is 'fused', which these parameters or options do not allow",
-            expected=f"floating-point parameters on {', '.join(sorted(FUSED_DEVICES))}, none sparse or differentiable",
+            expected=f"floating-point parameters on {', '.join(sorted(FUSED_DEVICES))}, none sparse or differentiable, "
+            "and sharded ones for Adam and AdamW alone",
             hint="impl='auto'",
         )
     return dict.fromkeys(has, False) if impl == "loop" else {impl: True}
-
-
-def _keep_configured(optimizer: Optimizer, state: dict[str, Any]) -> dict[str, Any]:
-    """The state to load, with what is configured as it is; current values keep their ratio to the base."""
-    groups = []
-    for own, loaded in zip(optimizer.param_groups, state["param_groups"], strict=False):
-        kept: dict[str, Any] = {name: own[name] for name in CONFIGURED if name in own}
-        for name in (name for name in BASE if f"initial_{name}" in own and name in loaded):
-            base, old = own[f"initial_{name}"], loaded.get(f"initial_{name}", loaded[name])
-            kept |= {f"initial_{name}": base, name: loaded[name] if old == base else _rescaled(loaded[name], base, old)}
-        groups.append({**loaded, **kept})
-    return {**state, "param_groups": [*groups, *state["param_groups"][len(groups) :]]}
-
-
-def _rescaled(value: Any, base: float, old: Any) -> Any:
-    return base if not old or value == old else value * (base / old)

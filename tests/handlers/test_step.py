@@ -83,7 +83,7 @@ def test_repr_lists_the_phases_in_order() -> None:
     phases = "scale backward reduce norm gate multiply apply zero average schedule meters".split()
     assert names == phases
     assert "4 micro-batches" in lines[2]
-    assert "ClipNorm(max_norm=1.0)" in lines[6]
+    assert "ClipNormCfg(max_norm=1.0)" in lines[6]
     assert "found_inf on the device" in lines[7]
     plain = repr(StepHandlerCfg(skip=()).build(net, torch.optim.SGD(net.parameters())))
     assert [line.split(":")[0].strip() for line in plain.splitlines()[1:]] == phases

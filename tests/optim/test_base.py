@@ -150,7 +150,7 @@ def test_a_changed_config_is_honoured_on_load() -> None:
     assert (first["initial_lr"], first["lr"]) == (0.2, 0.05)
     assert (first["initial_weight_decay"], first["weight_decay"]) == (0.25, 0.25)
     assert (last["lr"], last["weight_decay"], last["name"], last["freeze_steps"]) == (0.2, 0.0, "new", 9)
-    assert first["betas"] == (0.8, 0.9)
+    assert first["betas"] == (0.9, 0.999)
     assert flags(new) == {(False, False)}
     assert saved["param_groups"] == kept["param_groups"]
     moment = new.state[model[0].weight]["exp_avg"]

@@ -16,7 +16,7 @@ from dltools.cfgutils.record import Record
 from dltools.errors import ConfigError, did_you_mean
 from dltools.optim.utils.layers import layer_depths
 from dltools.optim.utils.names import check_regex, walk
-from dltools.optim.utils.roles import Role, parametrised_role, role_of
+from dltools.optim.utils.roles import Role, parametrised_role, role_by_type, role_of
 
 
 class GroupRuleCfg(Record):
@@ -60,8 +60,8 @@ class ParamGroupsCfg(Record):
             raise ConfigError(f"two rules are called {min(twice)!r}", hint="give each rule its own name")
 
 
-_Found: TypeAlias = tuple[str, nn.Parameter, nn.Module, Role]
-"""A parameter under one of its names: name, parameter, the module that holds it, the role of its first name."""
+_Found: TypeAlias = tuple[str, nn.Module, Role]
+"""A parameter under one of its names: name, the module that holds it, the role of its first name."""
 
 
 class GroupRow(NamedTuple):
@@ -115,26 +115,29 @@ def param_groups(
 
     Raises ConfigError for a rule that takes no parameter, and for rules that would set a tied parameter in two ways.
     """
-    firsts, ties = _trainable(model)
-    depths = {} if cfg.layer_decay is None else layer_depths(model, [name for name, *_ in firsts])
+    found = _Trainable(model)
+    depths = {} if cfg.layer_decay is None else layer_depths(model, found.names)
     top, keep = max(depths.values(), default=0), 1.0 if cfg.layer_decay is None else cfg.layer_decay
     groups: dict[_Settings, list[nn.Parameter]] = {}
-    made: dict[tuple[str | None, Role, int], tuple[list[nn.Parameter], GroupRow]] = {}
+    made: dict[Any, tuple[list[nn.Parameter], GroupRow]] = {}
     rows: dict[str, GroupRow] = {}
     used: set[str] = set()
-    for found in firsts:
-        name, param, _, role = found
-        depth = depths.get(name, top)
-        base = lr * keep ** (top - depth) if depths else lr
-        rule = _rule(ties.get(name, [found]), cfg, base, weight_decay, used) if cfg.rules else None
-        kind = (None if rule is None else rule.name, role, depth)
+    is_plain = not (depths or cfg.rules)
+    depth, base, rule = top, lr, None
+    for i, (name, param, role) in enumerate(zip(found.names, found.params, found.roles, strict=True)):
+        if not is_plain:
+            depth = depths.get(name, top)
+            base = lr * keep ** (top - depth)
+            rule = _rule(found.all_names(i), cfg, base, weight_decay, used)
+        kind = role if is_plain else (rule, role, depth)
         if kind not in made:
             settings = _settings(rule, role, base, weight_decay, cfg)
-            made[kind] = groups.setdefault(settings, []), GroupRow(role, kind[0], settings.lr, settings.weight_decay)
+            row = GroupRow(role, None if rule is None else rule.name, settings.lr, settings.weight_decay)
+            made[kind] = groups.setdefault(settings, []), row
         params, rows[name] = made[kind]
         params.append(param)
     if cfg.on_unused_rule == "error":
-        _refuse_unused([rule for rule in cfg.rules if rule.name not in used], firsts)
+        _refuse_unused([rule for rule in cfg.rules if rule.name not in used], found)
     return ParamGroups(({"params": params, **_told(settings)} for settings, params in groups.items()), rows)
 
 
@@ -143,35 +146,75 @@ def _told(settings: _Settings) -> dict[str, Any]:
     return told if settings.optimizer is not None else {k: x for k, x in told.items() if k != "optimizer"}
 
 
-def _trainable(model: nn.Module) -> tuple[list[_Found], dict[str, list[_Found]]]:
-    """Each trainable parameter under its first name; and tied ones, by their first name, under all of their names."""
-    firsts: dict[int, _Found] = {}
-    ties: dict[str, list[_Found]] = {}
-    for prefix, module in walk(model):
-        if not module._parameters:
-            continue
-        tensor, owner = _parametrised(model, prefix) if isinstance(module, ParametrizationList) else ("", module)
-        for key, param in module._parameters.items():
-            if param is None or not param.requires_grad:
-                continue
-            name = f"{prefix}.{key}" if prefix else key
-            if type(param) is not nn.Parameter and is_lazy(param):
+class _Trainable:
+    """Each trainable parameter once, in columns: an object for each would cost more than all the rest.
+
+    They stand under their first names; further ones of tied parameters are kept by position.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.names: list[str] = []
+        self.params: list[nn.Parameter] = []
+        self.owners: list[nn.Module] = []
+        self.roles: list[Role] = []
+        self._ties: dict[int, list[tuple[str, nn.Module]]] = {}
+        self._modules = walk(model)
+        self._by_name: dict[str, nn.Module] = {}
+        self._fill()
+        if set(map(type, self.params)) != {nn.Parameter}:
+            for name in (name for name, param in zip(self.names, self.params, strict=True) if is_lazy(param)):
                 raise ConfigError(f"{name} has no shape yet", hint="run one forward pass before building the optimizer")
-            if isinstance(module, ParametrizationList):
-                role = parametrised_role(owner, tensor, module, param)
-            else:
-                role = role_of(module, key, param)
-            found = (name, param, owner, role)
-            first = firsts.setdefault(id(param), found)
-            if first is not found:
-                ties.setdefault(first[0], [first]).append((name, param, owner, first[3]))
-    return list(firsts.values()), ties
 
+    def _fill(self) -> None:
+        names, params, owners, roles = self.names, self.params, self.owners, self.roles
+        seen: dict[int, int] = {}
+        by_type: dict[type, dict[str, Any]] = {}
+        for prefix, module in self._modules:
+            if not (own := module._parameters):
+                continue
+            kind: Any = type(module)
+            known = by_type.setdefault(kind, {})
+            dotted = f"{prefix}." if prefix else ""
+            for key, param in own.items():
+                if param is None or not param.requires_grad:
+                    continue
+                if (first := seen.setdefault(id(param), len(names))) != len(names):
+                    self._ties.setdefault(first, []).append((dotted + key, self._owner(prefix, module)))
+                    continue
+                role: Any = known.get(key)
+                if role is None:
+                    role = known[key] = role_by_type(kind, key)
+                owner = module
+                if role == "rank":
+                    role = "weight" if param.ndim > 1 else "scale"
+                elif role == "look":
+                    owner, role = self._look(prefix, module, key, param)
+                names.append(dotted + key)
+                params.append(param)
+                owners.append(owner)
+                roles.append(role)
 
-def _parametrised(model: nn.Module, prefix: str) -> tuple[str, nn.Module]:
-    """The tensor that a ParametrizationList stands for: its name, and the module that it belongs to."""
-    holder, _, tensor = prefix.rpartition("parametrizations.")
-    return tensor, dict(walk(model))[holder.removesuffix(".")]
+    def _owner(self, prefix: str, module: nn.Module) -> nn.Module:
+        """The module that a parameter belongs to; of one that is parametrised, the module of the tensor itself."""
+        if not isinstance(module, ParametrizationList):
+            return module
+        self._by_name = self._by_name or dict(self._modules)
+        return self._by_name[prefix.rpartition("parametrizations.")[0].removesuffix(".")]
+
+    def _look(self, prefix: str, module: nn.Module, key: str, param: nn.Parameter) -> tuple[nn.Module, Role]:
+        """The owner, and the role where that takes a look at the tensor."""
+        owner = self._owner(prefix, module)
+        if is_lazy(param):
+            return owner, "weight"
+        if isinstance(module, ParametrizationList):
+            return owner, parametrised_role(owner, prefix.rpartition(".")[2], module, param)
+        return owner, role_of(owner, key, param)
+
+    def all_names(self, i: int) -> list[_Found]:
+        """A parameter under each of its names."""
+        role = self.roles[i]
+        others = [(name, owner, role) for name, owner in self._ties.get(i, ())]
+        return [(self.names[i], self.owners[i], role), *others]
 
 
 def _settings(rule: GroupRuleCfg | None, role: Role, lr: float, weight_decay: float, cfg: ParamGroupsCfg) -> _Settings:
@@ -188,7 +231,7 @@ def _rule(
     """The rule that takes a parameter; of a tied one's names, those that no rule takes leave it to the others."""
     taken = [(found, rule) for found in names if (rule := _first(cfg.rules, found)) is not None]
     used.update(rule.name for _, rule in taken)
-    wanted = [_settings(rule, role, lr, weight_decay, cfg)[1:] for (_, _, _, role), rule in taken]
+    wanted = [_settings(rule, role, lr, weight_decay, cfg)[1:] for (_, _, role), rule in taken]
     for ((name, *_), rule), one in zip(taken, wanted, strict=True):
         if one != wanted[0]:
             (first, *_), its_rule = taken[0]
@@ -205,7 +248,7 @@ def _first(rules: tuple[GroupRuleCfg, ...], found: _Found) -> GroupRuleCfg | Non
 
 
 def _meets(rule: GroupRuleCfg, found: _Found) -> bool:
-    name, _, owner, role = found
+    name, owner, role = found
     return (
         (rule.match is None or re.search(rule.match, name) is not None)
         and (not rule.types or any(base.__name__ in rule.types for base in type(owner).__mro__))
@@ -213,21 +256,18 @@ def _meets(rule: GroupRuleCfg, found: _Found) -> bool:
     )
 
 
-def _refuse_unused(rules: list[GroupRuleCfg], firsts: list[_Found]) -> None:
+def _refuse_unused(rules: list[GroupRuleCfg], found: _Trainable) -> None:
     if not rules:
         return
-    rule = rules[0]
-    if any(_meets(rule, found) for found in firsts):
+    rule, firsts = rules[0], list(zip(found.names, found.owners, found.roles, strict=True))
+    if any(_meets(rule, first) for first in firsts):
         raise ConfigError(
             f"rule {rule.name!r} takes no parameter: earlier rules take all it matches", hint="move it further up"
         )
-    asked: list[tuple[str, Iterable[str]]] = (
-        [(rule.match, [name for name, *_ in firsts])] if rule.match is not None else []
-    )
-    asked += [
-        (name, {base.__name__ for _, _, owner, _ in firsts for base in type(owner).__mro__}) for name in rule.types
-    ]
-    asked += [(role, {found[3] for found in firsts}) for role in rule.roles]
+    asked: list[tuple[str, Iterable[str]]] = [(rule.match, found.names)] if rule.match is not None else []
+    types = {base.__name__ for owner in found.owners for base in type(owner).__mro__}
+    asked += [(name, types) for name in rule.types]
+    asked += [(role, set(found.roles)) for role in rule.roles]
     hints = "; ".join(f"{given!r}: {textwrap.shorten(did_you_mean(given, legal), 200)}" for given, legal in asked)
     raise ConfigError(
         f"rule {rule.name!r} matches no trainable parameter", hint=hints or "the model has no trainable parameter"

@@ -35,15 +35,21 @@ def is_norm(owner: type) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _by_type(owner: type, key: str) -> Role | Literal["rank", "shape"]:
-    """The role, where it shows without a look at the tensor, else what of the tensor decides."""
+def role_by_type(owner: type, key: str) -> Role | Literal["rank", "look"]:
+    """The role, where it shows without the tensor; rank: a weight from two dimensions on, else a scale; look: ask more.
+
+    >>> role_by_type(nn.LayerNorm, "weight"), role_by_type(nn.Linear, "weight"), role_by_type(nn.PReLU, "weight")
+    ('norm', 'rank', 'look')
+    """
+    if issubclass(owner, ParametrizationList):
+        return "look"
     if BIAS.match(key):
         return "bias"
     if is_norm(owner):
         return "norm"
     if issubclass(owner, nn.Embedding | nn.EmbeddingBag):
         return "embedding"
-    return "rank" if issubclass(owner, LAYERS) else "shape"
+    return "rank" if issubclass(owner, LAYERS) and not key.endswith("_g") else "look"
 
 
 def role_of(owner: nn.Module, key: str, param: Tensor) -> Role:
@@ -61,14 +67,13 @@ def role_of(owner: nn.Module, key: str, param: Tensor) -> Role:
     ('weight', 'norm')
     """
     kind: type = type(owner)
-    role = _by_type(kind, key)
-    if role != "rank" and role != "shape":
+    role = role_by_type(kind, key)
+    if role != "rank" and role != "look":
         return role
     if param.ndim < 2 or (key.endswith("_g") and hasattr(owner, f"{key[:-1]}v")):  # a gain, or weight_norm's
         return "scale"
-    if role == "shape" and (param.shape[0] == 1 or sum(size > 1 for size in param.shape) < 2):
-        return "scale"
-    return "weight"
+    is_thin = param.shape[0] == 1 or sum(size > 1 for size in param.shape) < 2
+    return "scale" if is_thin and not issubclass(kind, LAYERS) else "weight"
 
 
 def parametrised_role(owner: nn.Module, key: str, originals: ParametrizationList, param: Tensor) -> Role:
