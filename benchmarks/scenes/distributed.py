@@ -110,9 +110,8 @@ def torcheval(part: str, batch: tuple[Any, ...]) -> Callable[[], Any]:
     metrics |= {name: te.MulticlassConfusionMatrix(C) for name in MATRICES}
     for metric in metrics.values():
         metric.update(*batch)
-    if part == "sync":
-        return lambda: get_synced_metric_collection(metrics)
-    return lambda: sync_and_compute_collection(metrics, recipient_rank="all")
+    run: Any = sync_and_compute_collection if part == "whole" else get_synced_metric_collection
+    return lambda: run(metrics)
 
 
 PEERS = {"torchmetrics": torchmetrics, "torcheval": torcheval}

@@ -12,12 +12,14 @@ from annotated_types import Gt, Le
 from torch import Tensor
 
 from dltools.dist import rank
-from dltools.errors import ConfigError, ShapeError
+from dltools.errors import ConfigError
 from dltools.meters.report import Array, Reading
 from dltools.metrics.base import Metric, MetricCfg
 from dltools.metrics.detection.coco_accumulate import RECALLS, Curves, Matched, accumulate
 from dltools.metrics.detection.coco_match import Objects, Pairs, candidates, match, place_in_group
+from dltools.metrics.detection.images import check_images
 from dltools.states import State, States, Sum, Table
+from dltools.states.counted import BYTES
 
 T_co = TypeVar("T_co", covariant=True)
 CfgT = TypeVar("CfgT", bound="AveragePrecisionOfObjectsCfg[Any]")
@@ -53,6 +55,14 @@ class Instances(NamedTuple):
     """Of objects: a detection that finds one counts neither as right nor as wrong."""
 
 
+class Batch(NamedTuple):
+    """What was read of one update."""
+
+    num_images: int
+    dets: Instances
+    gts: Instances
+
+
 class AveragePrecisionOfObjects(Metric[CfgT]):
     """Matches detections and objects at each update; lists of dicts, one per image."""
 
@@ -80,17 +90,28 @@ class AveragePrecisionOfObjects(Metric[CfgT]):
         rows = Table({"score": torch.float64, **small, **whole, "right": bits, "wrong": bits})
         return {"rows": rows, "objects": Sum(self.num_classes, len(self.areas)), "images": Sum(), "invalid": Sum()}
 
+    @abstractmethod
+    def needs(self) -> tuple[str, ...]:
+        """Entries of a target; a prediction has ``scores`` too."""
+
     def check(self, pred: Any, target: Any) -> None:
-        for name, given in (("pred", pred), ("target", target)):
-            if isinstance(given, (Tensor, Mapping)) or not all(isinstance(one, Mapping) for one in given):
-                raise ShapeError(f"{name} is a {type(given).__name__}", expected="a list of dicts, one per image")
-        if len(pred) != len(target):
-            raise ShapeError(f"{len(pred)} predictions, {len(target)} targets", expected="one of both per image")
+        needs = self.needs()
+        own = tuple(name for name in needs if name != "area")
+        check_images(pred, target, (*own, "scores"), needs)
 
     def count(self, s: States, pred: Any, target: Any, *, valid: Tensor) -> None:
         kept = [i for i, counts in enumerate(valid.tolist()) if counts]
-        dets, bad_dets = self._sorted(self.read_detections([pred[i] for i in kept]))
-        gts, bad_gts = self._sorted(self.read_objects([target[i] for i in kept]))
+        dets = self.read_detections([pred[i] for i in kept])
+        gts = self.read_objects([target[i] for i in kept])
+        size = sum(x.nbytes for x in (*dets, *gts))
+        s.later(self.match_all, Batch(len(kept), dets, gts), BYTES + 1 if dets.shape.dtype == object else size)
+
+    def match_all(self, s: States, batches: Sequence[Batch]) -> None:
+        """Match what was read: of many images at once it costs little more than of a few."""
+        ends = int(s["images"]) + np.cumsum([batch.num_images for batch in batches])
+        starts = [int(end) - batch.num_images for end, batch in zip(ends, batches, strict=True)]
+        dets, bad_dets = self._sorted(_joined([x.dets for x in batches], starts))
+        gts, bad_gts = self._sorted(_joined([x.gts for x in batches], starts))
         group = dets.image * self.num_classes + dets.label
         first = place_in_group(group) < max(self.max_dets)
         dets, group = _chosen(dets, first), group[first]
@@ -106,12 +127,12 @@ class AveragePrecisionOfObjects(Metric[CfgT]):
             "place": place_in_group(group),
             "right": packed(found & ~apart),
             "wrong": packed(~found & ~outside[..., None]),
-            "image": dets.image + int(s["images"]),
+            "image": dets.image,
             "rank": np.full(len(group), rank()),
         }
         s.append("rows", {name: torch.from_numpy(x) for name, x in columns.items()})
         s["objects"].index_add_(0, torch.from_numpy(gts.label), torch.from_numpy((~ignored).astype(np.int64)))
-        s["images"] += len(kept)
+        s["images"] += sum(batch.num_images for batch in batches)
         s["invalid"] += bad_dets + bad_gts
 
     def _sorted(self, x: Instances) -> tuple[Instances, int]:
@@ -142,6 +163,12 @@ class AveragePrecisionOfObjects(Metric[CfgT]):
 
     def legal(self) -> str:
         return f"Labels are 0 to {self.num_classes - 1}; scores and boxes must be finite."
+
+
+def _joined(parts: Sequence[Instances], starts: Sequence[int]) -> Instances:
+    """Instances of several updates, their images numbered from the starts on."""
+    whole = Instances(*map(np.concatenate, zip(*parts, strict=True)))
+    return whole._replace(image=whole.image + np.repeat(starts, [len(part.image) for part in parts]))
 
 
 def _chosen(x: Instances, index: Array) -> Instances:

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from dltools.cfgutils.annotations import Unit
-from dltools.errors import ShapeError
 from dltools.functional.boxes import BoxFormat, box_convert, box_iou
 from dltools.meters.report import Reading
 from dltools.metrics.base import Metric, MetricCfg
+from dltools.metrics.detection.images import check_images
 from dltools.states import State, States, Sum
 
 
@@ -45,11 +45,8 @@ class BoxMIoU(Metric[BoxMIoUCfg]):
         return {"iou": Sum(dtype=torch.float64), "pairs": Sum(), "targets": Sum(), "invalid": Sum()}
 
     def check(self, pred: Any, target: Any) -> None:
-        for name, given in (("pred", pred), ("target", target)):
-            if isinstance(given, (Tensor, Mapping)) or not all(isinstance(one, Mapping) for one in given):
-                raise ShapeError(f"{name} is a {type(given).__name__}", expected="a list of dicts, one per image")
-        if len(pred) != len(target):
-            raise ShapeError(f"{len(pred)} predictions, {len(target)} targets", expected="one of both per image")
+        needs = ("boxes", "labels") if self.cfg.class_aware else ("boxes",)
+        check_images(pred, target, needs, needs)
 
     def count(self, s: States, pred: Any, target: Any, *, valid: Tensor) -> None:
         for counts, guess, truth in zip(valid.tolist(), pred, target, strict=True):

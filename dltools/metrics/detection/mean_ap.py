@@ -57,6 +57,9 @@ class MeanAveragePrecision(AveragePrecisionOfObjects[MeanAveragePrecisionCfg]):
         self.max_dets: tuple[int, ...] = self.cfg.max_dets
         self.num_classes: int = self.cfg.num_classes
 
+    def needs(self) -> tuple[str, ...]:
+        return "masks" if self.cfg.masks else "boxes", "labels"
+
     def read_detections(self, pred: Sequence[Mapping[str, Tensor]]) -> Instances:
         return self._read(pred, joined(pred, "scores", np.float64)[0])
 

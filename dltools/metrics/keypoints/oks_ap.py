@@ -52,6 +52,9 @@ class KeypointAP(AveragePrecisionOfObjects[KeypointAPCfg]):
     def setup(self) -> None:
         self.max_dets: tuple[int, ...] = self.cfg.max_dets
 
+    def needs(self) -> tuple[str, ...]:
+        return "keypoints", "area"
+
     def read_detections(self, pred: Sequence[Mapping[str, Tensor]]) -> Instances:
         points, image = self._points([{"keypoints": one["keypoints"][..., :2]} for one in pred], 2)
         scores = joined(pred, "scores", np.float64)[0]

@@ -172,7 +172,7 @@ class MRR(RetrievalMetric[MRRCfg]):
     """
 
     def scores(self, found: Neighbours) -> Tensor:
-        return 1 / found.first.clamp_min(1)
+        return 1 / found.first().clamp_min(1)
 
 
 class NDCGCfg(RetrievalMetricCfg["NDCG"]):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-CHUNK = 2**24
+Distance = Literal["cosine", "l2"]
+CHUNK = 2**22
 """Similarities that are held at a time."""
 
 
@@ -18,32 +20,48 @@ class Neighbours(NamedTuple):
     """Bool (N, depth): whether the neighbour has the query's label, the nearest first."""
     num_relevant: Tensor
     """(N,): others with the query's label."""
-    first: Tensor
-    """(N,): place of the nearest relevant one, from 1; 0 where there is none."""
+    first: Callable[[], Tensor]
+    """Finds the place of each query's nearest relevant one, (N,), from 1; 0 where there is none."""
 
 
-def search(x: Tensor, labels: Tensor, depth: int, distance: Literal["cosine", "l2"]) -> Neighbours:
+def search(x: Tensor, labels: Tensor, depth: int, distance: Distance) -> Neighbours:
     """The ``depth`` nearest of (N, D), each query left out; of equally near ones any comes first.
 
     >>> x = torch.tensor([[0.0], [1.0], [3.0]])
     >>> search(x, torch.tensor([0, 1, 0]), 2, "l2").relevant.tolist()
     [[False, True], [False, False], [False, True]]
     """
-    n = len(x)
-    depth = min(depth, n - 1)
-    if n < 2:
-        return Neighbours(torch.zeros(n, 0, dtype=torch.bool), torch.zeros(n, dtype=torch.int64), torch.zeros(n).long())
+    depth = max(0, min(depth, len(x) - 1))
+    best = [near.topk(depth, 1).indices for _, near in _chunks(x, distance)]
+    nearest = torch.cat([torch.zeros(0, depth, dtype=torch.int64), *best])
+    _, kind, size = labels.unique(return_inverse=True, return_counts=True)
+    return Neighbours(labels[nearest] == labels.unsqueeze(1), size[kind] - 1, lambda: first_match(x, labels, distance))
+
+
+def first_match(x: Tensor, labels: Tensor, distance: Distance) -> Tensor:
+    """The place, from 1, of the nearest one with the query's label, (N,); 0 where there is none.
+
+    >>> first_match(torch.tensor([[0.0], [1.0], [3.0]]), torch.tensor([0, 1, 0]), "l2").tolist()
+    [2, 0, 2]
+    """
+    if not len(x):
+        return torch.zeros(0, dtype=torch.int64)
+    places = []
+    for rows, near in _chunks(x, distance):
+        same = labels[rows].unsqueeze(1) == labels
+        same[torch.arange(len(rows)), rows] = False
+        hit = near.masked_fill(~same, -torch.inf).amax(1, keepdim=True)
+        places.append(torch.where(same.any(1), (near > hit).sum(1) + 1, 0))
+    return torch.cat(places)
+
+
+def _chunks(x: Tensor, distance: Distance) -> Iterator[tuple[Tensor, Tensor]]:
+    """Some queries, and how near all are to them: more is nearer, and a query is not near itself."""
     x = torch.nn.functional.normalize(x, dim=1) if distance == "cosine" else x
     half = x.square().sum(1) / 2
-    found = []
-    for rows in torch.split(torch.arange(n), max(1, CHUNK // n)):
+    for rows in torch.split(torch.arange(len(x)), max(1, CHUNK // max(1, len(x)))):
         near = x[rows] @ x.T
-        near = near if distance == "cosine" else near - half
-        same = labels[rows].unsqueeze(1) == labels
-        own = torch.arange(len(rows)), rows
-        near[own], same[own] = -torch.inf, False
-        best = near.topk(depth, 1).indices
-        hit = near.masked_fill(~same, -torch.inf).amax(1, keepdim=True)
-        first = torch.where(same.any(1), (near > hit).sum(1) + 1, 0)
-        found.append(Neighbours(same.gather(1, best), same.sum(1), first))
-    return Neighbours(*map(torch.cat, zip(*found, strict=True)))
+        if distance == "l2":
+            near -= half
+        near[torch.arange(len(rows)), rows] = -torch.inf
+        yield rows, near

@@ -76,12 +76,14 @@ class SurfaceMetric(Metric[CfgT]):
 
     def count(self, s: States, pred: Tensor, target: Tensor, *, valid: Tensor) -> None:
         truth, guess = (x.view(target.shape) for x in read(self.form, pred, target, valid))
+        rows: list[list[float]] = []
+        bad = 0
         for counts, a, b in zip(valid.tolist(), guess.cpu().numpy(), truth.cpu().numpy(), strict=True):
             if counts:
-                rows = [self.compare(a == c, b == c) for c in self.classes]
-                s.append("rows", {"x": torch.tensor(rows, dtype=torch.float64)})
-        bad = (truth < 0) | (truth == self.form.sides) | (guess < 0) | (guess == self.form.sides)
-        s["invalid"] += (bad & valid.view(-1, *[1] * (target.ndim - 1))).sum().to(s.device)
+                rows += [self.compare(a == c, b == c) for c in self.classes]
+                bad += np.count_nonzero((np.minimum(a, b) < 0) | (np.maximum(a, b) >= self.form.sides))
+        s.append("rows", {"x": torch.tensor(rows, dtype=torch.float64)})
+        s["invalid"] += bad
 
     def compare(self, pred: Array, target: Array) -> list[float]:
         """The row of one image and class."""

@@ -115,7 +115,9 @@ def _nearest(x: Surface, y: Surface, spacing: Sequence[float]) -> Array:
     except ImportError:
         return _by_map(x, y, spacing)
     step = np.asarray(spacing, np.float64)
-    nearest: Array = np.asarray(cKDTree(y.places * step).query(x.places * step)[0])
+    nearest: Array = np.asarray(
+        cKDTree(y.places * step, balanced_tree=False).query(x.places * step, workers=torch.get_num_threads())[0]
+    )
     return nearest
 
 
