@@ -45,7 +45,7 @@ def close(found: dict[str, float], wanted: dict[str, float]) -> bool:
 
 def test_no_metric_is_missing_here() -> None:
     exported = {getattr(dl, name) for name in dl.__all__ if isinstance(getattr(dl, name), type)}
-    concrete = {cls for cls in exported if issubclass(cls, Metric) and cls.config is not None and cls.config.tag}
+    concrete = {cls for cls in exported if issubclass(cls, Metric) and hasattr(cls, "config") and cls.config.tag}
     assert {cls.__name__ for cls in concrete} == set(EVERY)
     assert concrete <= set(subclasses(Metric))
 
@@ -150,8 +150,15 @@ def splits(world: int) -> dict[str, list[list[int]]]:
     }
 
 
-def on_a_rank(rank: int, world: int) -> dict[str, Any]:
+def on_a_rank(rank: int, world: int, saved: dict[str, Any] | None) -> dict[str, Any]:
     found: dict[str, Any] = {}
+    going_on = {name: build(cfg) for name, (cfg, _) in EVERY.items()}
+    for name, metric in going_on.items():
+        if saved is not None:
+            metric.load_state_dict(saved[name])
+        feed(metric, name, range(0 if saved is None else 6, 6 if saved is None else SIZE)[rank::world])
+    found["gone on"] = dict(collect(going_on))
+    found["saved"] = {name: metric.full_state_dict() for name, metric in going_on.items()}
     for kind, indices in splits(world).items():
         metrics = {name: build(cfg) for name, (cfg, _) in EVERY.items()}
         for name, metric in metrics.items():
@@ -168,18 +175,42 @@ def on_a_rank(rank: int, world: int) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("world", [2, 3])
-def test_any_split_over_ranks_gives_the_same(world: int) -> None:
+@pytest.fixture(scope="module")
+def jobs() -> dict[int, list[dict[str, Any]]]:
+    """Of two ranks; and of three that go on from what the two had counted of six samples."""
+    two = run_ranks(on_a_rank, 2, 2, None, seconds=120)
+    return {2: two, 3: run_ranks(on_a_rank, 3, 3, two[1]["saved"], seconds=120)}
+
+
+@pytest.fixture(scope="module")
+def wanted() -> dict[str, float]:
     whole = {name: build(cfg) for name, (cfg, _) in EVERY.items()}
     for name, metric in whole.items():
         feed(metric, name, range(SIZE))
-    wanted = dict(collect(whole))
-    for found in run_ranks(on_a_rank, world, world, seconds=120):
+    return dict(collect(whole))
+
+
+def differ(found: dict[str, float], wanted: dict[str, float]) -> dict[str, tuple[float, float]]:
+    return {k: (x, wanted[k]) for k, x in found.items() if not close({k: x}, {k: wanted[k]})}
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_any_split_over_ranks_gives_the_same(jobs: Any, wanted: dict[str, float], world: int) -> None:
+    for found in jobs[world]:
         for kind in ("even", "ragged", "empty", "padded"):
-            wrong = {k: (x, wanted[k]) for k, x in found[kind].items() if not close({k: x}, {k: wanted[k]})}
-            assert not wrong, kind
+            assert not differ(found[kind], wanted), kind
         assert all(sorted(set(found[f"{kind} calls"])) == ["all_gather", "all_reduce"] for kind in splits(world))
         assert all(len(found[f"{kind} calls"]) == 3 for kind in splits(world))
+
+
+def test_what_a_job_has_counted_goes_on_at_any_world_size(jobs: Any, wanted: dict[str, float]) -> None:
+    assert all(not differ(found["gone on"], wanted) for found in jobs[3])
+    for name, saved in jobs[2][0]["saved"].items():
+        metric = build(EVERY[name][0])
+        metric.load_state_dict(saved)
+        feed(metric, name, range(6, SIZE))
+        path = {key: x for key, x in wanted.items() if key.split("/")[0] == name}
+        assert not differ(dict(collect({name: metric})), path), name
 
 
 def of_classes(rank: int) -> list[str]:

@@ -194,9 +194,11 @@ def unpacked(bits: Array, steps: int) -> Array:
     return flags
 
 
-def joined(images: Sequence[Mapping[str, Tensor]], name: str, dtype: Any, width: int = 0) -> tuple[Array, Array]:
-    """An entry of all images in one array, and the image of each row."""
-    shape = (0, width) if width else (0,)
-    parts = [np.asarray(one[name].detach().cpu().numpy(), dtype).reshape(-1, *shape[1:]) for one in images]
-    sizes = [len(part) for part in parts]
-    return np.concatenate([np.zeros(shape, dtype), *parts]), np.repeat(np.arange(len(parts)), sizes)
+def joined(
+    images: Sequence[Mapping[str, Tensor]], name: str, dtype: torch.dtype, width: int = 0
+) -> tuple[Array, Array]:
+    """An entry of all images in one array of its own, and the image of each row."""
+    shape = (-1, width) if width else (-1,)
+    parts = [one[name].detach().reshape(shape) for one in images]
+    whole = torch.cat(parts) if parts else torch.zeros(0, *shape[1:])
+    return whole.to("cpu", dtype).numpy(), np.repeat(np.arange(len(parts)), [part.shape[0] for part in parts])

@@ -61,13 +61,13 @@ class MeanAveragePrecision(AveragePrecisionOfObjects[MeanAveragePrecisionCfg]):
         return "masks" if self.cfg.masks else "boxes", "labels"
 
     def read_detections(self, pred: Sequence[Mapping[str, Tensor]]) -> Instances:
-        return self._read(pred, joined(pred, "scores", np.float64)[0])
+        return self._read(pred, joined(pred, "scores", torch.float64)[0])
 
     def read_objects(self, target: Sequence[Mapping[str, Tensor]]) -> Instances:
         return self._read(target, None)
 
     def _read(self, images: Sequence[Mapping[str, Tensor]], scores: Array | None) -> Instances:
-        label, image = joined(images, "labels", np.int64)
+        label, image = joined(images, "labels", torch.int64)
         if self.cfg.masks:
             flat = [
                 mask.reshape(-1) for one in images for mask in np.asarray(one["masks"].detach().cpu().numpy(), bool)
@@ -75,16 +75,22 @@ class MeanAveragePrecision(AveragePrecisionOfObjects[MeanAveragePrecisionCfg]):
             shape, area = np.empty(len(flat), object), np.array([mask.sum() for mask in flat], np.float64)
             shape[:] = flat
         else:
-            boxes = torch.from_numpy(joined(images, "boxes", np.float64, 4)[0])
+            boxes = torch.from_numpy(joined(images, "boxes", torch.float64, 4)[0])
             shape = box_convert(boxes, self.cfg.box_format, "xywh").numpy()
             area = shape[:, 2] * shape[:, 3]
         if scores is not None:
             plain = np.zeros(len(label), bool)
             return Instances(image, label, area, shape, scores, plain, plain)
-        known = [one if "area" in one else {"area": torch.from_numpy(area[image == i])} for i, one in enumerate(images)]
-        crowd = [{"crowd": one.get("iscrowd", torch.zeros(len(one["labels"])))} for one in images]
-        is_crowd = joined(crowd, "crowd", bool)[0]
-        area = joined(known, "area", np.float64)[0]
+        known = [
+            one if "area" in one else {"area": torch.from_numpy(area[image == i]).to(one["labels"].device)}
+            for i, one in enumerate(images)
+        ]
+        crowd = [
+            {"crowd": one.get("iscrowd", torch.zeros(len(one["labels"]), device=one["labels"].device))}
+            for one in images
+        ]
+        is_crowd = joined(crowd, "crowd", torch.bool)[0]
+        area = joined(known, "area", torch.float64)[0]
         return Instances(image, label, area, shape, np.zeros(len(label)), is_crowd, is_crowd)
 
     def likeness(self, dets: Instances, gts: Instances, det: Array, gt: Array) -> Array:

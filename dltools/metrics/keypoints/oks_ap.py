@@ -57,18 +57,21 @@ class KeypointAP(AveragePrecisionOfObjects[KeypointAPCfg]):
 
     def read_detections(self, pred: Sequence[Mapping[str, Tensor]]) -> Instances:
         points, image = self._points([{"keypoints": one["keypoints"][..., :2]} for one in pred], 2)
-        scores = joined(pred, "scores", np.float64)[0]
+        scores = joined(pred, "scores", torch.float64)[0]
         area = np.ptp(points, axis=1).prod(1) if len(points) else np.zeros(0)
         none = np.zeros(len(points), bool)
         return Instances(image, np.zeros(len(points), np.int64), area, points, scores, none, none)
 
     def read_objects(self, target: Sequence[Mapping[str, Tensor]]) -> Instances:
         points, image = self._points(target, 3)
-        area = joined(target, "area", np.float64)[0]
-        crowd = [{"crowd": one.get("iscrowd", torch.zeros(len(one["area"])))} for one in target]
-        is_crowd = joined(crowd, "crowd", bool)[0]
-        boxes = [{"boxes": one.get("boxes", torch.full((len(one["area"]), 4), torch.nan))} for one in target]
-        ends = joined(boxes, "boxes", np.float64, 4)[0].reshape(-1, 2, 2)
+        area = joined(target, "area", torch.float64)[0]
+        crowd = [{"crowd": one.get("iscrowd", torch.zeros_like(one["area"]))} for one in target]
+        is_crowd = joined(crowd, "crowd", torch.bool)[0]
+        boxes = [
+            {"boxes": one.get("boxes", torch.full((len(one["area"]), 4), torch.nan, device=one["area"].device))}
+            for one in target
+        ]
+        ends = joined(boxes, "boxes", torch.float64, 4)[0].reshape(-1, 2, 2)
         # the area that the size of an error is measured in and the box travel as two rows more
         rows = np.concatenate([points, np.pad(ends, ((0, 0), (0, 0), (0, 1)))], 1)
         rows[:, -1, 2] = area
@@ -80,7 +83,7 @@ class KeypointAP(AveragePrecisionOfObjects[KeypointAPCfg]):
     def _points(self, images: Sequence[Mapping[str, Tensor]], width: int) -> tuple[Array, Array]:
         num = len(self.cfg.sigmas)
         flat = [{"keypoints": one["keypoints"].reshape(-1, num * width)} for one in images]
-        points, image = joined(flat, "keypoints", np.float64, num * width)
+        points, image = joined(flat, "keypoints", torch.float64, num * width)
         return points.reshape(-1, num, width), image
 
     def likeness(self, dets: Instances, gts: Instances, det: Array, gt: Array) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,8 +35,12 @@ def search(x: Tensor, labels: Tensor, depth: int, distance: Distance) -> Neighbo
     depth = max(0, min(depth, len(x) - 1))
     best = [near.topk(depth, 1).indices for _, near in _chunks(x, distance)]
     nearest = torch.cat([torch.zeros(0, depth, dtype=torch.int64), *best])
-    _, kind, size = labels.unique(return_inverse=True, return_counts=True)
-    return Neighbours(labels[nearest] == labels.unsqueeze(1), size[kind] - 1, lambda: first_match(x, labels, distance))
+    _, kind, size = np.unique(labels.numpy(), return_inverse=True, return_counts=True)
+    return Neighbours(
+        labels[nearest] == labels.unsqueeze(1),
+        torch.from_numpy(size[kind] - 1),
+        lambda: first_match(x, labels, distance),
+    )
 
 
 def first_match(x: Tensor, labels: Tensor, distance: Distance) -> Tensor:

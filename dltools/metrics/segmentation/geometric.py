@@ -81,7 +81,7 @@ class SurfaceMetric(Metric[CfgT]):
         for counts, a, b in zip(valid.tolist(), guess.cpu().numpy(), truth.cpu().numpy(), strict=True):
             if counts:
                 rows += [self.compare(a == c, b == c) for c in self.classes]
-                bad += np.count_nonzero((np.minimum(a, b) < 0) | (np.maximum(a, b) >= self.form.sides))
+                bad += int(np.count_nonzero((np.minimum(a, b) < 0) | (np.maximum(a, b) >= self.form.sides)))
         s.append("rows", {"x": torch.tensor(rows, dtype=torch.float64)})
         s["invalid"] += bad
 

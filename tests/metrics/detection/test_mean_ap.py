@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dltools.cfgutils import build
 from dltools.errors import ConfigError, ShapeError
-from dltools.metrics import MAP, KeypointAPCfg, MeanAveragePrecision, MeanAveragePrecisionCfg
+from dltools.metrics import MAP, BoxMIoUCfg, KeypointAPCfg, MeanAveragePrecision, MeanAveragePrecisionCfg, Metrics
 from tests.distributed.spawn import run_ranks
 from tests.metrics.detection import coco
 
@@ -189,3 +189,30 @@ def test_shapes() -> None:
         metric.update(one([], []), [one([])])
     with pytest.raises(ShapeError, match="1 predictions, 2 targets"):
         metric.update([one([], [])], [one([])] * 2)
+
+
+LABEL, BOX, SCORE = torch.tensor([0]), torch.tensor([[0.0, 0.0, 9.0, 9.0]]), torch.ones(1)
+
+
+@pytest.mark.parametrize(
+    ("pred", "match"),
+    [
+        ({"boxes": BOX, "labels": LABEL}, "tensors scores"),
+        ({"boxes": BOX, "labels": LABEL, "scores": torch.ones(2)}, "a row per object"),
+        ({}, "has nothing"),
+    ],
+)
+def test_entries_that_do_not_fit_are_refused_before_anybody_counts(pred: Any, match: str) -> None:
+    metrics = Metrics({"iou": BoxMIoUCfg(), "map": MeanAveragePrecisionCfg(num_classes=1)})
+    with pytest.raises(ShapeError, match=match):
+        metrics.update([pred], [{"boxes": BOX, "labels": LABEL}])
+    assert metrics.compute().n == dict.fromkeys(metrics.compute(), 0)
+
+
+def test_inputs_may_change_after_the_update() -> None:
+    metric = build(MeanAveragePrecisionCfg(num_classes=1))
+    boxes, scores = BOX.double(), SCORE.double()
+    metric.update([{"boxes": boxes, "scores": scores, "labels": LABEL}], [{"boxes": boxes, "labels": LABEL}])
+    boxes.fill_(0)
+    scores.fill_(torch.nan)
+    assert metric.compute()["mean_average_precision"] == pytest.approx(1)
