@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dltools.cfgutils.annotations import NonNegativeInt, Positive, PositiveInt
+from dltools.errors import ConfigError
 from dltools.handlers.clip import Clip, ClipCfg, left
 from dltools.handlers.foreach import KERNELS
 from dltools.handlers.gradients import Gradients
@@ -24,11 +25,10 @@ class Remembering(Clip[CfgT]):
         self._memory: Tensor | None = None
 
     def memory(self, like: Tensor, size: int) -> Tensor:
-        """What is remembered, on the device of ``like``; zeros at first."""
-        if self._memory is None:
-            self._memory = torch.zeros(size, dtype=torch.float64, device=like.device)
-        self._memory = self._memory.to(like.device)
-        return self._memory
+        """What is remembered, on the device of ``like``; zeros at first, and for tensors that are new."""
+        old = torch.zeros(0, dtype=torch.float64) if self._memory is None else self._memory
+        old = old.to(like.device)
+        return old if len(old) == size else torch.cat([old, old.new_zeros(size - len(old))])
 
     def remember(self, old: Tensor, new: Tensor, norm: Tensor, skipped: Tensor | None) -> None:
         """Take over the new memory, unless the update is skipped or its norm is no number."""
@@ -36,11 +36,13 @@ class Remembering(Clip[CfgT]):
         self._memory = torch.where(is_made, new, old)
 
     def state_dict(self) -> dict[str, Any]:
-        """The memory; None before the first update."""
-        return {"memory": self._memory}
+        """The memory, and whose it is; None before the first update."""
+        return {"of": self.cfg.tag, "memory": self._memory}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""
+        if state["of"] != self.cfg.tag:
+            raise ConfigError(f"the state is that of {state['of']}", expected=f"one of {self.cfg.tag}")
         self._memory = None if state["memory"] is None else state["memory"].clone()
 
 

@@ -18,19 +18,26 @@ from dltools.cfgutils.annotations import NonNegativeInt, PositiveInt
 from dltools.cfgutils.config import Config
 from dltools.errors import ConfigError, did_you_mean
 from dltools.handlers.foreach import copy_, lerp_, unless
+from dltools.handlers.sharded import is_sharded
 from dltools.optim.utils.names import named_tensors, unwrap, walk
 
 T_co = TypeVar("T_co", covariant=True)
 CfgT = TypeVar("CfgT", bound="AverageCfg[Any]")
+ENDS = (0, -1)
 
 
 class Pairs:
-    """Tensors of a model beside those of its average, each looked up where it is kept: one may move or be replaced."""
+    """Tensors of a model beside those of its average, looked up where they are kept: one may move or be replaced.
 
-    def __init__(self) -> None:
+    ``held``: the average's are parameters, which stay the same objects when it moves; they are looked up when the first
+    or last of them has changed, since each look-up costs a tenth of an update of many small tensors.
+    """
+
+    def __init__(self, *, held: bool = False) -> None:
         self._sources: list[dict[str, Any]] = []
         self._owns: list[dict[str, Any]] = []
         self._keys: list[str] = []
+        self._held: list[Tensor] | None = [] if held else None
 
     def add(self, source: dict[str, Any], own: dict[str, Any], key: str) -> None:
         """The tensor under ``key`` in two modules' tables of parameters or buffers."""
@@ -40,8 +47,20 @@ class Pairs:
 
     def tensors(self, *, cast: bool) -> tuple[list[Tensor], list[Tensor]]:
         """The average's and the model's, as they are now; ``cast``: the model's in dtype and place of the average's."""
-        old, new = list(map(getitem, self._owns, self._keys)), list(map(getitem, self._sources, self._keys))
+        old, new = self._old(), list(map(getitem, self._sources, self._keys))
         return old, ([x.to(y) for x, y in zip(new, old, strict=True)] if cast else new)
+
+    def _old(self) -> list[Tensor]:
+        held = self._held
+        if (
+            held is None
+            or len(held) != len(self._keys)
+            or any(self._owns[i][self._keys[i]] is not held[i] for i in ENDS)
+        ):
+            found: list[Tensor] = list(map(getitem, self._owns, self._keys))
+            self._held = found if held is not None and found else held
+            return found
+        return held
 
 
 class AverageCfg(Config[T_co]):
@@ -65,6 +84,10 @@ class Average(ABC, Generic[CfgT]):
     """A second model whose weights are an average of the first one's; names are clean of wrappers (compile, DDP)."""
 
     def __init__(self, cfg: CfgT, model: nn.Module) -> None:
+        if any(map(is_sharded, model.parameters())):
+            raise ConfigError(
+                f"{type(cfg).__name__} of a sharded model", hint="average=None: torch cannot copy a model under FSDP2"
+            )
         self.cfg: CfgT = cfg
         self.num_updates: int = 0
         """Calls of ``update``, those for skipped updates too."""
@@ -75,7 +98,7 @@ class Average(ABC, Generic[CfgT]):
         if self._casts:
             self.module.to(cfg.device, dtype)
         self._model = unwrap(model)
-        self._params, self._means, self._copies = Pairs(), Pairs(), Pairs()
+        self._params, self._means, self._copies = Pairs(held=True), Pairs(), Pairs()
         self._find()
 
     @abstractmethod

@@ -123,9 +123,21 @@ class SkipSpike(Skip[SkipSpikeCfg]):
         return (~accepted).to(norm.dtype)
 
     def state_dict(self) -> dict[str, Any]:
-        """Number of accepted values, skips in a row, the values; None before the first update."""
-        return {"memory": self._memory}
+        """What is looked at; number of accepted values, skips in a row, the values: None before the first update."""
+        return {"of": self.cfg.of, "memory": self._memory}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
-        self._memory = None if state["memory"] is None else state["memory"].clone()
+        """Go on from there; of a history that is longer than the window, with its latest values."""
+        if state["of"] != self.cfg.of:
+            raise ConfigError(f"the state is that of a SkipSpike of={state['of']!r}", expected=f"of={self.cfg.of!r}")
+        memory = state["memory"]
+        self._memory = None if memory is None else self._fitted(memory)
+
+    def _fitted(self, memory: Tensor) -> Tensor:
+        kept, window = memory[2:], self.cfg.window
+        if len(kept) == window:
+            return memory.clone()
+        num = int(memory[0])
+        latest = (kept[:num] if num < len(kept) else kept.roll(-(num % len(kept))))[-window:]
+        counts = memory.new_tensor([len(latest), float(memory[1])])
+        return torch.cat([counts, latest, memory.new_zeros(window - len(latest))])

@@ -99,6 +99,20 @@ def test_adagc_knows_its_tensors_whichever_have_a_gradient() -> None:
     assert (first.grad.item(), second.grad.item()) == (4.0, 8.0)
 
 
+def test_adagc_begins_anew_for_tensors_that_are_added() -> None:
+    clip = AdaGC(warmup_steps=0, rel=1.0, beta=0.5)
+    first, second = holding([1.0], [8.0])
+    clip(Gradients([first]))
+    first.grad = torch.tensor([4.0], dtype=torch.float64)
+    clip(Gradients([first, second]))
+    assert (float(first.grad), float(second.grad or 0)) == (1.0, 8.0)
+
+
+def test_the_memory_of_another_clip_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"the state is that of ZClip.*one of AdaGC"):
+        build(AdaGCCfg()).load_state_dict(build(ZClipCfg()).state_dict())
+
+
 @pytest.mark.parametrize("cfg", [ZClipCfg(warmup_steps=1), AdaGCCfg(warmup_steps=1)], ids=lambda cfg: cfg.tag)
 def test_a_skipped_update_is_not_remembered(cfg: Any) -> None:
     clip = build(cfg)

@@ -14,7 +14,20 @@ from torch import nn
 from dltools.cfgutils import build
 from dltools.checkpoints import StoreCfg
 from dltools.errors import ConfigError
-from dltools.handlers import AccumulateCfg, AmpCfg, ClipNormCfg, EmaCfg, StepHandler, StepHandlerCfg
+from dltools.handlers import (
+    AccumulateCfg,
+    AdaGCCfg,
+    AGCCfg,
+    AmpCfg,
+    ClipNormCfg,
+    EmaCfg,
+    SkipNonFiniteCfg,
+    SkipSpikeCfg,
+    StepHandler,
+    StepHandlerCfg,
+    SwaCfg,
+    ZClipCfg,
+)
 from dltools.meters import collect
 from dltools.optim import CosineScheduleCfg, SchedulerCfg
 from tests.handlers.models import OPTIMIZERS, batch, mlp, optimizer
@@ -22,13 +35,22 @@ from tests.handlers.models import OPTIMIZERS, batch, mlp, optimizer
 Run = tuple[nn.Module, torch.optim.Optimizer, StepHandler]
 
 
-def config(window: int = 3, amp: Any = "fp16") -> StepHandlerCfg:
+NORM = ClipNormCfg(max_norm=0.5)
+CLIPS = [NORM, ZClipCfg(warmup_steps=2, z=0.5), AdaGCCfg(warmup_steps=2), AGCCfg()]
+EMA = EmaCfg(decay=0.8, warmup="ramp", every=2)
+SPIKE = SkipSpikeCfg(window=3, min_history=2, sigma=0.1, max_in_row=1)
+
+
+def config(
+    amp: Any = "fp16", clip: Any = ClipNormCfg(max_norm=0.5), average: Any = EMA, **fields: Any
+) -> StepHandlerCfg:
     return StepHandlerCfg(
         amp=amp and AmpCfg(dtype=amp, init_scale=64.0, growth_interval=2),
-        accumulate=AccumulateCfg(window=window),
-        clip=ClipNormCfg(max_norm=0.5),
-        average=EmaCfg(decay=0.8, warmup="ramp", every=2),
+        accumulate=AccumulateCfg(window=3),
+        clip=clip,
+        average=average,
         schedule=SchedulerCfg(lr=CosineScheduleCfg(warmup_steps=2)),
+        **fields,
     )
 
 
@@ -63,12 +85,17 @@ def result(run: Run) -> list[torch.Tensor]:
     impl=st.sampled_from(["fused", "loop"]),
     counts=st.sampled_from(["none", "int", "tensor"]),
     amp=st.sampled_from([None, "fp16"]),
+    clip=st.sampled_from(
+        [ClipNormCfg(max_norm=0.5), ZClipCfg(warmup_steps=2, z=0.5), AdaGCCfg(warmup_steps=2), AGCCfg()]
+    ),
+    skip=st.sampled_from([(SkipNonFiniteCfg(),), (SPIKE, SPIKE.replace(of="loss"))]),
+    average=st.sampled_from([EMA, SwaCfg(start_step=2, buffers="average")]),
     order=st.permutations([0, 1, 2]),
 )
 def test_every_cut_goes_on_to_the_same_bits(
-    cut: int, name: str, impl: str, counts: str, amp: Any, order: list[int]
+    cut: int, name: str, impl: str, counts: str, amp: Any, clip: Any, skip: Any, average: Any, order: list[int]
 ) -> None:
-    cfg = config(amp=amp)
+    cfg = config(amp, clip, average, skip=skip)
     whole = begin(name, impl, cfg)
     train(whole, 0, cut, counts)
     saved = [part.state_dict() for part in whole]
@@ -96,12 +123,14 @@ def torch_copy(tree: Any) -> Any:
 
 
 @pytest.mark.parametrize("counts", ["none", "int", "tensor"])
-def test_a_checkpoint_in_an_open_window(tmp_path: Path, counts: str) -> None:
-    whole = begin("AdamW", "fused", config())
+@pytest.mark.parametrize("clip", [ZClipCfg(warmup_steps=1), AdaGCCfg(warmup_steps=1)], ids=lambda cfg: cfg.tag)
+def test_a_checkpoint_in_an_open_window(tmp_path: Path, counts: str, clip: Any) -> None:
+    cfg = config(clip=clip, average=SwaCfg(), skip=(SkipNonFiniteCfg(), SPIKE))
+    whole = begin("AdamW", "fused", cfg)
     train(whole, 0, 8, counts)
     store = build(StoreCfg(root=tmp_path))
     store.save(dict(zip(("model", "optim", "step"), whole, strict=True)), step=8)
-    again = begin("AdamW", "fused", config(), seed=3)
+    again = begin("AdamW", "fused", cfg, seed=3)
     store.load("newest", into=dict(zip(("model", "optim", "step"), again, strict=True)))
     assert again[2].accumulate.size == 2
     for run in (whole, again):

@@ -62,6 +62,28 @@ def test_it_goes_on_from_its_state(xs: list[float], cut: int) -> None:
     assert found == expected
 
 
+@given(values, st.integers(0, 60), st.integers(2, 9), st.integers(2, 9))
+def test_a_window_changed_on_resume_keeps_the_latest_values(xs: list[float], cut: int, old: int, new: int) -> None:
+    first = build(SkipSpikeCfg(window=old, min_history=2, sigma=1e9))
+    second = build(SkipSpikeCfg(window=new, min_history=2, sigma=1.0))
+    skipped = [bool(first(torch.tensor(x, dtype=torch.float64), None)) for x in xs[:cut]]
+    second.load_state_dict(first.state_dict())
+    history = [x for x, skip in zip(xs[:cut], skipped, strict=True) if not skip][-old:][-new:]
+    expected = build(SkipSpikeCfg(window=new, min_history=2, sigma=1e9))
+    for x in history:
+        expected(torch.tensor(x, dtype=torch.float64), None)
+    other = build(SkipSpikeCfg(window=new, min_history=2, sigma=1.0))
+    other.load_state_dict(expected.state_dict())
+    found = [second(torch.tensor(x), None).item() for x in xs[cut:]]
+    assert found == [other(torch.tensor(x), None).item() for x in xs[cut:]]
+
+
+def test_what_is_looked_at_cannot_change_on_resume() -> None:
+    state = build(SkipSpikeCfg(of="loss")).state_dict()
+    with pytest.raises(ConfigError, match=r"that of a SkipSpike of='loss'.*of='grad_norm'"):
+        build(SkipSpikeCfg()).load_state_dict(state)
+
+
 def test_by_loss() -> None:
     skip = build(SkipSpikeCfg(of="loss", window=4, min_history=2))
     norm = torch.tensor(1.0)
