@@ -5,8 +5,8 @@
 
 Forward and backward in float32, one thread, time of the process, so that other work on the machine matters little. The
 sides of a case take turns; each ratio is the median over the turns. The floor, 1.0, is torch's cross entropy, its
-binary one or smooth L1, or the slower way that a row names. A peer that is not installed is left out. Memory is the most
-that a process holds above the inputs, in inputs.
+binary one or smooth L1, or the slower way that a row names. A peer that is not installed is left out. Memory is the
+most that a process holds above the inputs, in inputs.
 """
 
 from __future__ import annotations
