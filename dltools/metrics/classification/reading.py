@@ -122,9 +122,18 @@ def _decision(form: Form, pred: Tensor) -> Tensor:
     if form.holds == "labels":
         return _whole(form, pred).clamp(-1, form.sides).to(form.code)
     if form.task == "multiclass":
-        best = pred.max(1)  # the first of equal scores; NaN, if there is one
-        return best.indices.to(form.code).masked_fill_(best.values.isnan(), form.sides)
+        index, value = _best(pred)
+        return index.to(form.code).masked_fill_(value.isnan(), form.sides)
     return (pred > form.limit).to(form.code).masked_fill_(pred.isnan(), form.sides)
+
+
+def _best(pred: Tensor) -> tuple[Tensor, Tensor]:
+    """The class with the largest score, the first of equal ones, and its score: NaN, if there is one."""
+    if pred.ndim > 2:
+        best = pred.max(1)
+        return best.indices, best.values
+    index = pred.argmax(1, keepdim=True)  # without pixels: max would wake all threads for a few numbers
+    return index.squeeze(1), pred.gather(1, index).squeeze(1)
 
 
 def _whole(form: Form, x: Tensor) -> Tensor:

@@ -55,7 +55,8 @@ class BoxMIoU(Metric[BoxMIoUCfg]):
 
     def _image(self, s: States, guess: Mapping[str, Tensor], truth: Mapping[str, Tensor]) -> None:
         a, b = (
-            box_convert(x["boxes"].detach().double().cpu().reshape(-1, 4), self.cfg.box_format, "xyxy") for x in (guess, truth)
+            box_convert(x["boxes"].detach().double().cpu().reshape(-1, 4), self.cfg.box_format, "xyxy")
+            for x in (guess, truth)
         )
         broken = int((~a.isfinite()).any(1).sum() + (~b.isfinite()).any(1).sum())
         iou = box_iou(a.nan_to_num(), b.nan_to_num(), pairwise=True)
