@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dltools.functional.counts import Over, OverlapCounts, counts_of, hard_counts
 from dltools.functional.probs import Parts, classes_pass, elements_pass, log_of, side, tiny_of
-from dltools.functional.softmax_pass import softmax_pass, sum_of_squares
+from dltools.functional.softmax_pass import sigmoid_pass, softmax_pass, sum_of_squares
 from dltools.functional.sums import add_up, apart, per_class, pick
 from dltools.functional.targets import Holds, Labels, Task, arrange, read_labels
 
@@ -146,8 +146,12 @@ def one_pass(
     labels = read_labels(
         target, pred.shape[1], task, dtype=dtype, ignore_index=ignore_index, mask=mask, weight_map=weight_map
     )
-    if task != "multiclass":
+    fuses = torch.compiler.is_compiling()  # plain operations by itself
+    if task != "multiclass" and (labels.soft or holds != "logits" or fuses):
         parts = elements_pass(pred, labels, holds)
+    elif task != "multiclass":
+        log_p, prob = sigmoid_pass(pred, labels.y, labels.valid)
+        parts = Parts(log_p, None, prob)
     elif labels.soft or holds != "logits":
         parts = classes_pass(pred, labels, holds)
     else:

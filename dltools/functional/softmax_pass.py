@@ -1,4 +1,4 @@
-"""Softmax and the target's log-probability in one pass, with one backward.
+"""Softmax (or sigmoid) and the target's log-probability in one pass, with one backward.
 
 With ``p`` the probabilities and ``t`` the target's class, a loss is a function of ``log p_t`` per pixel and of sums of
 ``p``. Its gradient by the logits needs no more than ``p``, so that nothing else of that size is kept:
@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from dltools.functional.sums import add_up, one_of, pick
@@ -56,6 +57,33 @@ class SoftmaxPass(torch.autograd.Function):
         return dz.scatter_add_(1, index.unsqueeze(1), u.unsqueeze(1)).to(ctx.dtype), None, None
 
 
+class SigmoidPass(torch.autograd.Function):
+    """(logits, whether it is there, valid) -> (log_p, p) for elements with two sides; 0 where not valid.
+
+    By the logits ``dlog_p = y - p`` and ``dp = p (1 - p)``, with ``y`` 0 or 1.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, y: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        dtype = torch.promote_types(logits.dtype, torch.float32)
+        x = logits.to(dtype)
+        sign = y.to(dtype).mul_(2).sub_(1)
+        log_p, p = _erase_(F.logsigmoid(sign.mul_(x)), valid), _erase_(x.sigmoid(), valid)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(p, y, valid)
+        ctx.dtype = logits.dtype
+        return log_p, p
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor | None) -> tuple[Tensor, None, None]:
+        d_log_p, d_p = slopes
+        p, y, valid = ctx.saved_tensors
+        dz = torch.zeros_like(p) if d_log_p is None else (y.to(p.dtype) - p) * d_log_p
+        dz = dz if d_p is None else torch.addcmul(dz, p - p * p, d_p)
+        dz = torch.where(valid, dz, 0) if torch.is_grad_enabled() else _erase_(dz, valid)
+        return dz.to(ctx.dtype), None, None
+
+
 class SumOfSquares(torch.autograd.Function):
     """``add_up(x * x)`` without the product."""
 
@@ -75,6 +103,11 @@ class SumOfSquares(torch.autograd.Function):
 def softmax_pass(logits: Tensor, index: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     """``log_p`` (N, *S) and ``p`` (N, C, *S); class indices are (N, *S)."""
     return cast(Callable[..., tuple[Tensor, Tensor]], SoftmaxPass.apply)(logits, index, valid)
+
+
+def sigmoid_pass(logits: Tensor, y: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """``log_p`` and ``p``, (N, C, *S); ``y`` and ``valid`` are bools of that shape."""
+    return cast(Callable[..., tuple[Tensor, Tensor]], SigmoidPass.apply)(logits, y, valid)
 
 
 def sum_of_squares(x: Tensor) -> Tensor:
