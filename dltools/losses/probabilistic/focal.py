@@ -49,7 +49,8 @@ class FocalLoss(SidedPixelLoss[FocalLossCfg]):
         loss = fading(log_p, self.cfg.gamma)
         if self.cfg.alpha is None:
             return loss
-        return torch.where(positive, self.cfg.alpha * loss, (1 - self.cfg.alpha) * loss)
+        rest = 1 - self.cfg.alpha
+        return loss * (positive.to(loss.dtype) * (self.cfg.alpha - rest) + rest)
 
 
 def fading(log_p: Tensor, gamma: float) -> Tensor:
