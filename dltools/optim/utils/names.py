@@ -12,6 +12,8 @@ from dltools.errors import ConfigError
 
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 """Children under these names are the wrapped module: torch.compile, FSDP, activation checkpointing."""
+FABRIC = {"_forward_module", "_original_module"}
+"""Children of what Lightning Fabric makes of a module: the one that it calls, and the user's."""
 PARALLEL = (nn.parallel.DistributedDataParallel, nn.DataParallel)
 """These keep it under ``module``, a name that is a user's own elsewhere."""
 
@@ -30,6 +32,8 @@ def unwrap(module: nn.Module) -> nn.Module:
 
 def _inner(module: nn.Module) -> nn.Module | None:
     children = module._modules
+    if children.keys() == FABRIC:
+        return children["_original_module"]
     if len(children) != 1:
         return None
     if isinstance(module, PARALLEL):

@@ -53,3 +53,16 @@ def test_buffers_that_are_not_saved_are_left_out() -> None:
     model.register_buffer("passing", torch.zeros(1), persistent=False)
     model.register_buffer("absent", None)
     assert named_tensors(model).keys() == model.state_dict().keys() == {"kept"}
+
+
+def test_what_lightning_fabric_makes_of_a_module_is_unwrapped() -> None:
+    class Wrapper(nn.Module):
+        """With the children of Fabric's own."""
+
+        def __init__(self, net: nn.Module) -> None:
+            super().__init__()
+            self._forward_module, self._original_module = nn.DataParallel(net), net
+
+    net = nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2))
+    assert unwrap(Wrapper(net)) is net
+    assert [name for name, _ in named_parameters(Wrapper(net))] == [name for name, _ in net.named_parameters()]
