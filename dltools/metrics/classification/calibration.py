@@ -60,13 +60,12 @@ class CalibrationMetric(ScoredMetric[CfgT]):
         bins, x = self.cfg.bins, as_channels(pred, self.cfg.task)
         p = x.to(torch.promote_types(x.dtype, torch.float32))
         p = p if self.cfg.holds == "probs" else log_sides(x, self.cfg.task, self.cfg.holds)[0].exp()
-        broken = p.isnan()
+        broken, guess = p.isnan(), torch.ones((), dtype=torch.int64, device=p.device)
         if self.cfg.task == "multiclass":
             broken = broken.any(1, keepdim=True)
-            best = p.max(1, keepdim=True)
-            p, guess = best.values, best.indices
+            p, guess = p.max(1, keepdim=True)
         label, counts, bad = labels_of(self.form(pred), target, valid, broken)
-        right = label == guess if self.cfg.task == "multiclass" else label == 1
+        right = label == guess
         p = torch.where(counts, p, 0)
         cell = (p * bins).long().clamp(0, bins - 1).view(-1)
         s["n"].index_add_(0, cell, counts.view(-1).long())

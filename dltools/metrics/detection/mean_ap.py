@@ -135,8 +135,8 @@ def common_pixels(dets: Instances, gts: Instances, det: Array, gt: Array) -> Arr
         rows = np.flatnonzero(image == one)
         a, at_a = np.unique(det[rows], return_inverse=True)
         b, at_b = np.unique(gt[rows], return_inverse=True)
-        shared = np.stack(dets.shape[a]).astype(np.float32) @ np.stack(gts.shape[b]).astype(np.float32).T
-        inter[rows] = shared[at_a, at_b]
+        left, right = (np.stack([*masks]).astype(np.float32) for masks in (dets.shape[a], gts.shape[b]))
+        inter[rows] = (left @ right.T)[at_a, at_b]
     return inter
 
 
