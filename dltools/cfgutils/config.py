@@ -99,6 +99,7 @@ class Buildable(Protocol[P, T_co]):
 
     def build(self, *args: P.args, **kwargs: P.kwargs) -> T_co:
         """Make the product."""
+        ...
 
 
 def build(cfg: Buildable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

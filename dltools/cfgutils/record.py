@@ -69,8 +69,8 @@ class Record:
             validator.validate_python(fields, self_instance=self)
             if (found and any(one.is_open for one in found)) or cls._open_defaults.difference(given):
                 object.__setattr__(self, "is_open", True)
-            elif hasattr(self, "__post_init__"):
-                self.__post_init__()
+            elif (check := getattr(self, "__post_init__", None)) is not None:
+                check()
         except ValueError as error:
             raise ConfigProblems.at(cls.__name__, problems_of(error, given, field_names(cls))) from None
 

@@ -40,10 +40,13 @@ class FrozenMap(dict[K, V]):
     def __reduce__(self) -> Any:
         return type(self), (dict(self),)
 
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        raise TypeError("a config is read-only; make a changed copy with cfg.replace(...) or override(cfg, ...)")
 
-    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+def _refuse(*_: Any, **__: Any) -> NoReturn:
+    raise TypeError("a config is read-only; make a changed copy with cfg.replace(...) or override(cfg, ...)")
+
+
+for _name in ("__setitem__", "__delitem__", "__ior__", "clear", "pop", "popitem", "setdefault", "update"):
+    setattr(FrozenMap, _name, _refuse)
 
 
 def freeze(value: Any, found: list[Any]) -> Any:
@@ -142,7 +145,7 @@ def to_tree(value: Any, *, spaces: bool = True) -> Any:
     if isinstance(value, (list, tuple)):
         return list(made.values())
     if isinstance(value, Mapping) or hasattr(value, "is_open"):
-        return {"type": value.tag, **made} if getattr(value, "tag", "") else made
+        return {"type": tag, **made} if (tag := getattr(value, "tag", "")) else made
     return value.value if isinstance(value, Enum) else str(value) if isinstance(value, PurePath) else value
 
 

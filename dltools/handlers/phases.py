@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from torch.optim import Optimizer
 
 from dltools.handlers.update import takes_gate
 
-if TYPE_CHECKING:
-    from dltools.handlers.step import StepHandlerCfg
 
-
-def phases(cfg: StepHandlerCfg, ranks: str, optimizer: Optimizer, norm_type: float | None, *, has_scale: bool) -> str:
+def phases(cfg: Any, ranks: str, optimizer: Optimizer, norm_type: float | None, *, has_scale: bool) -> str:
     """A line per phase, in their order."""
     gates = [f"{skip}" for skip in cfg.skip] + ["the finite ones of fp16"] * has_scale
     parts = ["1/count", *(["unscale"] if has_scale else []), *([f"{cfg.clip}"] if cfg.clip else [])]

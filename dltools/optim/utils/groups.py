@@ -212,9 +212,8 @@ class _Trainable:
 
     def all_names(self, i: int) -> list[_Found]:
         """A parameter under each of its names."""
-        role = self.roles[i]
-        others = [(name, owner, role) for name, owner in self._ties.get(i, ())]
-        return [(self.names[i], self.owners[i], role), *others]
+        named = [(self.names[i], self.owners[i]), *self._ties.get(i, ())]
+        return [(name, owner, self.roles[i]) for name, owner in named]
 
 
 def _settings(rule: GroupRuleCfg | None, role: Role, lr: float, weight_decay: float, cfg: ParamGroupsCfg) -> _Settings:
