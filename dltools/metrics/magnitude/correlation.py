@@ -28,7 +28,7 @@ class PairMetricCfg(NumberMetricCfg[T_co]):
 class PairMetric(NumberMetric[CfgT]):
     """Sums pred, target, their squares and products over all elements, in float64."""
 
-    sums = ("p", "y", "pp", "yy", "py")
+    sums: ClassVar[tuple[str, ...]] = ("p", "y", "pp", "yy", "py")
 
     def count(self, s: States, pred: Tensor, target: Tensor, *, valid: Tensor) -> None:
         p, y, counts = self.pairs(pred, target, valid)

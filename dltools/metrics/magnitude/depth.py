@@ -39,7 +39,7 @@ class DepthErrors(NumberMetric[DepthErrorsCfg]):
     """
 
     higher: ClassVar[bool | None] = False
-    sums = ("abs_rel", "sq_rel", "square", "g", "g_square", "delta1", "delta2", "delta3")
+    sums: ClassVar[tuple[str, ...]] = ("abs_rel", "sq_rel", "square", "g", "g_square", "delta1", "delta2", "delta3")
 
     def count(self, s: States, pred: Tensor, target: Tensor, *, valid: Tensor) -> None:
         p, y, counts = self.pairs(pred, target, valid)

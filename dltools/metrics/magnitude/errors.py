@@ -79,7 +79,7 @@ ErrorCfgT = TypeVar("ErrorCfgT", bound="ErrorMetricCfg[Any]")
 class ErrorMetric(NumberMetric[ErrorCfgT]):
     """Sums the differences d = pred - target, their sizes and squares, and the targets y and their squares."""
 
-    sums = ("d", "abs", "square", "y", "y_square")
+    sums: ClassVar[tuple[str, ...]] = ("d", "abs", "square", "y", "y_square")
 
     def count(self, s: States, pred: Tensor, target: Tensor, *, valid: Tensor) -> None:
         p, y, counts = self.pairs(pred, target, valid)

@@ -28,7 +28,7 @@ class MAPE(NumberMetric[MAPECfg]):
     """
 
     higher: ClassVar[bool | None] = False
-    sums = ("share",)
+    sums: ClassVar[tuple[str, ...]] = ("share",)
 
     def count(self, s: States, pred: Tensor, target: Tensor, *, valid: Tensor) -> None:
         p, y, counts = self.pairs(pred, target, valid)
@@ -52,7 +52,7 @@ class SMAPE(NumberMetric[SMAPECfg]):
     """
 
     higher: ClassVar[bool | None] = False
-    sums = ("share",)
+    sums: ClassVar[tuple[str, ...]] = ("share",)
 
     def count(self, s: States, pred: Tensor, target: Tensor, *, valid: Tensor) -> None:
         p, y, counts = self.pairs(pred, target, valid)
@@ -77,7 +77,7 @@ class MSLE(NumberMetric[MSLECfg]):
     """
 
     higher: ClassVar[bool | None] = False
-    sums = ("square",)
+    sums: ClassVar[tuple[str, ...]] = ("square",)
 
     def count(self, s: States, pred: Tensor, target: Tensor, *, valid: Tensor) -> None:
         p, y, counts = self.pairs(pred, target, valid)
