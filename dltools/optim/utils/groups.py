@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterable
-from typing import Any, Literal, NamedTuple, TypeAlias
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
 
 from torch import nn
-from torch.nn.parameter import is_lazy
-from torch.nn.utils.parametrize import ParametrizationList
 
 from dltools.cfgutils.annotations import NonNegative, NonNegativeInt, Unit
 from dltools.cfgutils.record import Record
 from dltools.errors import ConfigError, did_you_mean
 from dltools.optim.utils.layers import layer_depths
-from dltools.optim.utils.names import check_regex, walk
-from dltools.optim.utils.roles import Role, parametrised_role, role_by_type, role_of
+from dltools.optim.utils.names import check_regex
+from dltools.optim.utils.roles import Role
+from dltools.optim.utils.trainable import Found, Trainable
 
 
 class GroupRuleCfg(Record):
@@ -60,10 +60,6 @@ class ParamGroupsCfg(Record):
             raise ConfigError(f"two rules are called {min(twice)!r}", hint="give each rule its own name")
 
 
-_Found: TypeAlias = tuple[str, nn.Module, Role]
-"""A parameter under one of its names: name, the module that holds it, the role of its first name."""
-
-
 class GroupRow(NamedTuple):
     """What one parameter gets: its role, the name of the rule that took it, its learning rate and weight decay."""
 
@@ -76,9 +72,16 @@ class GroupRow(NamedTuple):
 class ParamGroups(list[dict[str, Any]]):
     """Groups as torch's optimizers take them, and a row per parameter that says why."""
 
-    def __init__(self, groups: Iterable[dict[str, Any]], rows: dict[str, GroupRow]) -> None:
+    def __init__(
+        self, groups: Iterable[dict[str, Any]], names: list[str], kinds: list[Any], row_of: dict[Any, GroupRow]
+    ):
         super().__init__(groups)
-        self.rows: dict[str, GroupRow] = rows
+        self._names, self._kinds, self._row_of = names, kinds, row_of
+
+    @cached_property
+    def rows(self) -> dict[str, GroupRow]:
+        """What each parameter gets, by name; made when somebody asks, for an optimizer does not."""
+        return dict(zip(self._names, map(self._row_of.__getitem__, self._kinds), strict=True))
 
     def explain(self) -> str:
         """A table with a line per parameter, for people."""
@@ -115,105 +118,40 @@ def param_groups(
 
     Raises ConfigError for a rule that takes no parameter, and for rules that would set a tied parameter in two ways.
     """
-    found = _Trainable(model)
+    found = Trainable(model)
     depths = {} if cfg.layer_decay is None else layer_depths(model, found.names)
     top, keep = max(depths.values(), default=0), 1.0 if cfg.layer_decay is None else cfg.layer_decay
+    names = _rules(found, cfg, weight_decay) if cfg.rules else [None] * len(found.names)
+    kinds: list[Any] = found.roles
+    is_plain = not (cfg.rules or depths)
+    if not is_plain:
+        kinds = [(*one, depths.get(name, top)) for name, *one in zip(found.names, names, found.roles, strict=True)]
+    rules: dict[Any, GroupRuleCfg] = {rule.name: rule for rule in cfg.rules}
     groups: dict[_Settings, list[nn.Parameter]] = {}
-    made: dict[Any, tuple[list[nn.Parameter], GroupRow]] = {}
-    rows: dict[str, GroupRow] = {}
+    into: dict[Any, list[nn.Parameter]] = {}
+    rows: dict[Any, GroupRow] = {}
+    for kind in dict.fromkeys(kinds):
+        rule, role, depth = (None, kind, top) if is_plain else kind
+        settings = _settings(rules.get(rule), role, lr * keep ** (top - depth), weight_decay, cfg)
+        into[kind] = groups.setdefault(settings, [])
+        rows[kind] = GroupRow(role, rule, settings.lr, settings.weight_decay)
+    for param, members in zip(found.params, map(into.__getitem__, kinds), strict=True):
+        members.append(param)
+    return ParamGroups(({"params": g, **_told(settings)} for settings, g in groups.items()), found.names, kinds, rows)
+
+
+def _rules(found: Trainable, cfg: ParamGroupsCfg, weight_decay: float) -> list[str | None]:
+    """The name of the rule of each parameter."""
     used: set[str] = set()
-    is_plain = not (depths or cfg.rules)
-    depth, base, rule = top, lr, None
-    for i, (name, param, role) in enumerate(zip(found.names, found.params, found.roles, strict=True)):
-        if not is_plain:
-            depth = depths.get(name, top)
-            base = lr * keep ** (top - depth)
-            rule = _rule(found.all_names(i), cfg, base, weight_decay, used)
-        kind = role if is_plain else (rule, role, depth)
-        if kind not in made:
-            settings = _settings(rule, role, base, weight_decay, cfg)
-            row = GroupRow(role, None if rule is None else rule.name, settings.lr, settings.weight_decay)
-            made[kind] = groups.setdefault(settings, []), row
-        params, rows[name] = made[kind]
-        params.append(param)
+    names = [_rule(found.all_names(i), cfg, weight_decay, used) for i in range(len(found.names))]
     if cfg.on_unused_rule == "error":
         _refuse_unused([rule for rule in cfg.rules if rule.name not in used], found)
-    return ParamGroups(({"params": params, **_told(settings)} for settings, params in groups.items()), rows)
+    return names
 
 
 def _told(settings: _Settings) -> dict[str, Any]:
     told = settings._asdict()
     return told if settings.optimizer is not None else {k: x for k, x in told.items() if k != "optimizer"}
-
-
-class _Trainable:
-    """Each trainable parameter once, in columns: an object for each would cost more than all the rest.
-
-    They stand under their first names; further ones of tied parameters are kept by position.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        self.names: list[str] = []
-        self.params: list[nn.Parameter] = []
-        self.owners: list[nn.Module] = []
-        self.roles: list[Role] = []
-        self._ties: dict[int, list[tuple[str, nn.Module]]] = {}
-        self._modules = walk(model)
-        self._by_name: dict[str, nn.Module] = {}
-        self._fill()
-        if set(map(type, self.params)) != {nn.Parameter}:
-            for name in (name for name, param in zip(self.names, self.params, strict=True) if is_lazy(param)):
-                raise ConfigError(f"{name} has no shape yet", hint="run one forward pass before building the optimizer")
-
-    def _fill(self) -> None:
-        names, params, owners, roles = self.names, self.params, self.owners, self.roles
-        seen: dict[int, int] = {}
-        by_type: dict[type, dict[str, Any]] = {}
-        for prefix, module in self._modules:
-            if not (own := module._parameters):
-                continue
-            kind: Any = type(module)
-            known = by_type.setdefault(kind, {})
-            dotted = f"{prefix}." if prefix else ""
-            for key, param in own.items():
-                if param is None or not param.requires_grad:
-                    continue
-                if (first := seen.setdefault(id(param), len(names))) != len(names):
-                    self._ties.setdefault(first, []).append((dotted + key, self._owner(prefix, module)))
-                    continue
-                role: Any = known.get(key)
-                if role is None:
-                    role = known[key] = role_by_type(kind, key)
-                owner = module
-                if role == "rank":
-                    role = "weight" if param.ndim > 1 else "scale"
-                elif role == "look":
-                    owner, role = self._look(prefix, module, key, param)
-                names.append(dotted + key)
-                params.append(param)
-                owners.append(owner)
-                roles.append(role)
-
-    def _owner(self, prefix: str, module: nn.Module) -> nn.Module:
-        """The module that a parameter belongs to; of one that is parametrised, the module of the tensor itself."""
-        if not isinstance(module, ParametrizationList):
-            return module
-        self._by_name = self._by_name or dict(self._modules)
-        return self._by_name[prefix.rpartition("parametrizations.")[0].removesuffix(".")]
-
-    def _look(self, prefix: str, module: nn.Module, key: str, param: nn.Parameter) -> tuple[nn.Module, Role]:
-        """The owner, and the role where that takes a look at the tensor."""
-        owner = self._owner(prefix, module)
-        if is_lazy(param):
-            return owner, "weight"
-        if isinstance(module, ParametrizationList):
-            return owner, parametrised_role(owner, prefix.rpartition(".")[2], module, param)
-        return owner, role_of(owner, key, param)
-
-    def all_names(self, i: int) -> list[_Found]:
-        """A parameter under each of its names."""
-        named = [(self.names[i], self.owners[i]), *self._ties.get(i, ())]
-        return [(name, owner, self.roles[i]) for name, owner in named]
 
 
 def _settings(rule: GroupRuleCfg | None, role: Role, lr: float, weight_decay: float, cfg: ParamGroupsCfg) -> _Settings:
@@ -224,13 +162,11 @@ def _settings(rule: GroupRuleCfg | None, role: Role, lr: float, weight_decay: fl
     return _Settings(rule.name, lr * rule.lr_mult, own, rule.freeze_steps, rule.optimizer)
 
 
-def _rule(
-    names: list[_Found], cfg: ParamGroupsCfg, lr: float, weight_decay: float, used: set[str]
-) -> GroupRuleCfg | None:
-    """The rule that takes a parameter; of a tied one's names, those that no rule takes leave it to the others."""
+def _rule(names: list[Found], cfg: ParamGroupsCfg, weight_decay: float, used: set[str]) -> str | None:
+    """The rule that takes a parameter, by name; a tied one's names that no rule takes leave it to the others."""
     taken = [(found, rule) for found in names if (rule := _first(cfg.rules, found)) is not None]
     used.update(rule.name for _, rule in taken)
-    wanted = [_settings(rule, role, lr, weight_decay, cfg)[1:] for (_, _, role), rule in taken]
+    wanted = [_settings(rule, role, 1.0, weight_decay, cfg)[1:] for (_, _, role), rule in taken]
     for ((name, *_), rule), one in zip(taken, wanted, strict=True):
         if one != wanted[0]:
             (first, *_), its_rule = taken[0]
@@ -239,14 +175,14 @@ def _rule(
                 f"and rule {rule.name!r} the second",
                 hint="let one rule match both names",
             )
-    return taken[0][1] if taken else None
+    return taken[0][1].name if taken else None
 
 
-def _first(rules: tuple[GroupRuleCfg, ...], found: _Found) -> GroupRuleCfg | None:
+def _first(rules: tuple[GroupRuleCfg, ...], found: Found) -> GroupRuleCfg | None:
     return next((rule for rule in rules if _meets(rule, found)), None)
 
 
-def _meets(rule: GroupRuleCfg, found: _Found) -> bool:
+def _meets(rule: GroupRuleCfg, found: Found) -> bool:
     name, owner, role = found
     return (
         (rule.match is None or re.search(rule.match, name) is not None)
@@ -255,7 +191,7 @@ def _meets(rule: GroupRuleCfg, found: _Found) -> bool:
     )
 
 
-def _refuse_unused(rules: list[GroupRuleCfg], found: _Trainable) -> None:
+def _refuse_unused(rules: list[GroupRuleCfg], found: Trainable) -> None:
     if not rules:
         return
     rule, firsts = rules[0], list(zip(found.names, found.owners, found.roles, strict=True))
