@@ -116,6 +116,28 @@ def metrics_page() -> str:
     return "\n".join(text).rstrip() + "\n"
 
 
+def optim_page() -> str:
+    """docs/optim.md: a table for each kind of thing."""
+    text = ["# Optimizers, schedules, steps", "", OPTIM_INTRO, ""]
+    for package, (title, intro) in OPTIM_SECTIONS.items():
+        text += [f"## {title}", "", intro, "", "| name | what it is | options | source |", "|---|---|---|---|"]
+        for entry in catalog(package.split(".")[0]):
+            if entry.config.__module__.rpartition(".")[0] == f"dltools.{package}":
+                cells = (f"`{entry.tag}`", summary(entry), options(entry), source(entry))
+                text.append(f"| {' | '.join(cells)} |")
+        text.append("")
+    return "\n".join(text).rstrip() + "\n"
+
+
+def summary(entry: Entry) -> str:
+    """The first sentence of a component, fit for the cell of a table."""
+    first = re.split(r"(?<=\.) (?=[A-Z])", " ".join(paragraphs(entry)[0].split()))[0]
+    formula = re.compile(r"\$[^$]*\$")
+    whole = markdown(first)
+    in_math = formula.sub(lambda found: found[0].replace("\\|", "\\Vert ").replace("|", "\\vert "), whole)
+    return in_math.replace("|", "\\|")
+
+
 DIRECTIONS = {True: "higher", False: "lower", None: ""}
 METRICS_INTRO = """All metrics of dltools, from their own docstrings; `python docs/build.py` writes this page.
 `dltools show NAME` prints one in full. What is merged over ranks, and why the numbers of a run may differ from those of
@@ -127,7 +149,25 @@ LOSSES_INTRO = """All losses of dltools, from their own docstrings; `python docs
 `weight_map`) stands in [architecture](architecture.md); how they compare with other libraries in
 [benchmarks](benchmarks.md)."""
 
-PAGES: dict[str, Callable[[], str]] = {"losses.md": losses_page, "metrics.md": metrics_page}
+OPTIM_INTRO = """Optimizers, schedules and the parts of a step, from their own docstrings; `python docs/build.py` writes
+this page. `dltools show NAME` prints one in full, with every field. What a step does, and in which order, stands in
+[a step is made of slots](decisions/0006-a-step-is-made-of-slots.md); how it compares with other libraries in
+[benchmarks](benchmarks.md)."""
+OPTIM_SECTIONS = {
+    "optim": (
+        "Optimizers",
+        """All have `lr`, `groups` (rules for parameters by name, type or role) and `impl`; Adam and its kin
+also `betas`, `eps` and `weight_decay`. What is built is torch's own class, with its own arguments and defaults.""",
+    ),
+    "optim.schedulers": (
+        "Schedules",
+        """All have `total_steps` (else the length of the run), `warmup_steps` and `warmup_from`; after the end the last
+value holds.""",
+    ),
+    "handlers": ("Steps", "`StepHandler` has a slot for each of the others; those of models and stops work alone."),
+}
+
+PAGES: dict[str, Callable[[], str]] = {"losses.md": losses_page, "metrics.md": metrics_page, "optim.md": optim_page}
 
 
 def main() -> int:

@@ -223,7 +223,9 @@ class Swa(Average[SwaCfg]):
     >>> swa.module.weight.item()
     1.5
 
-    A skipped update counts as one, and changes nothing. Izmailov et al. 2018, arXiv:1803.05407.
+    A skipped update counts as one, and changes nothing.
+
+    Izmailov et al. 2018, arXiv:1803.05407.
     """
 
     def weight(self, n: int) -> float:

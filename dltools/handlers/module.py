@@ -85,7 +85,9 @@ class CheckpointActivations(ModuleChange[CheckpointActivationsCfg]):
     >>> list(model.state_dict())
     ['0.weight', '0.bias']
 
-    Random numbers are the same both times. Raises ConfigError where nothing fits. Chen et al. 2016, arXiv:1604.06174.
+    Random numbers are the same both times. Raises ConfigError where nothing fits.
+
+    Chen et al. 2016, arXiv:1604.06174.
     """
 
     def __call__(self, model: nn.Module) -> None:

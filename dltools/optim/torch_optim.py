@@ -43,10 +43,12 @@ class AdamWCfg(AdamLikeCfg[torch.optim.AdamW]):
 
 
 class AdamCfg(AdamLikeCfg[torch.optim.Adam]):
-    """Adaptive moments; weight decay goes through the gradient. Kingma and Ba 2014, arXiv:1412.6980.
+    """Adaptive moments; weight decay goes through the gradient.
 
     >>> AdamCfg(betas=(0.9, 0.95)).build(torch.nn.Linear(2, 2)).defaults["betas"]
     (0.9, 0.95)
+
+    Kingma and Ba 2014, arXiv:1412.6980.
     """
 
     amsgrad: bool = False
@@ -54,7 +56,13 @@ class AdamCfg(AdamLikeCfg[torch.optim.Adam]):
 
 
 class NAdamCfg(AdamLikeCfg[torch.optim.NAdam]):
-    """Adam with Nesterov momentum. Dozat 2016, "Incorporating Nesterov momentum into Adam"."""
+    """Adam with Nesterov momentum.
+
+    >>> NAdamCfg().build(torch.nn.Linear(2, 2)).defaults["lr"]
+    0.002
+
+    Dozat 2016, "Incorporating Nesterov momentum into Adam".
+    """
 
     lr: Positive = 2e-3
     momentum_decay: NonNegative = 4e-3
@@ -62,19 +70,36 @@ class NAdamCfg(AdamLikeCfg[torch.optim.NAdam]):
 
 
 class RAdamCfg(AdamLikeCfg[torch.optim.RAdam]):
-    """Adam whose first steps are rectified. Liu et al. 2019, arXiv:1908.03265."""
+    """Adam whose first steps are rectified.
+
+    >>> RAdamCfg().build(torch.nn.Linear(2, 2)).defaults["betas"]
+    (0.9, 0.999)
+
+    Liu et al. 2019, arXiv:1908.03265.
+    """
 
     decoupled_weight_decay: bool = False
 
 
 class AdamaxCfg(AdamLikeCfg[torch.optim.Adamax]):
-    """Adam with the largest gradient in place of the mean square. Kingma and Ba 2014, arXiv:1412.6980."""
+    """Adam with the largest gradient in place of the mean square.
+
+    >>> AdamaxCfg().build(torch.nn.Linear(2, 2)).defaults["lr"]
+    0.002
+
+    Kingma and Ba 2014, arXiv:1412.6980.
+    """
 
     lr: Positive = 2e-3
 
 
 class SparseAdamCfg(OptimCfg[torch.optim.SparseAdam]):
-    """Adam for sparse gradients: only moments that have a gradient move."""
+    """Adam for sparse gradients: only moments that have a gradient move.
+
+    >>> table = torch.nn.Embedding(9, 2, sparse=True)
+    >>> SparseAdamCfg().build(table).defaults["betas"]
+    (0.9, 0.999)
+    """
 
     lr: Positive = 1e-3
     betas: tuple[Beta, Beta] = (0.9, 0.999)
@@ -105,10 +130,12 @@ class SGDCfg(OptimCfg[torch.optim.SGD]):
 
 
 class MuonCfg(OptimCfg[torch.optim.Muon]):
-    """Momentum made orthogonal by Newton-Schulz iterations; matrices only. Jordan et al. 2024, "Muon".
+    """Momentum made orthogonal by Newton-Schulz iterations; matrices only.
 
     >>> MuonCfg(lr=0.02).build(torch.nn.Linear(2, 2, bias=False)).defaults["momentum"]
     0.95
+
+    Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks".
     """
 
     hint: ClassVar[str] = "MixedOptimCfg gives the matrices to Muon and the rest to another optimizer"
@@ -126,7 +153,13 @@ class MuonCfg(OptimCfg[torch.optim.Muon]):
 
 
 class AdafactorCfg(OptimCfg[torch.optim.Adafactor]):
-    """Second moments by rows and columns, in little memory. Shazeer and Stern 2018, arXiv:1804.04235."""
+    """Second moments by rows and columns, in little memory.
+
+    >>> AdafactorCfg().build(torch.nn.Linear(2, 2)).defaults["beta2_decay"]
+    -0.8
+
+    Shazeer and Stern 2018, arXiv:1804.04235.
+    """
 
     lr: Positive = 1e-2
     beta2_decay: Annotated[float, Le(0)] = -0.8
@@ -138,7 +171,13 @@ class AdafactorCfg(OptimCfg[torch.optim.Adafactor]):
 
 
 class AdadeltaCfg(OptimCfg[torch.optim.Adadelta]):
-    """Steps in units of the parameters. Zeiler 2012, arXiv:1212.5701."""
+    """Steps in units of the parameters.
+
+    >>> AdadeltaCfg().build(torch.nn.Linear(2, 2)).defaults["rho"]
+    0.9
+
+    Zeiler 2012, arXiv:1212.5701.
+    """
 
     lr: Positive = 1.0
     rho: Unit = 0.9
@@ -150,7 +189,13 @@ class AdadeltaCfg(OptimCfg[torch.optim.Adadelta]):
 
 
 class AdagradCfg(OptimCfg[torch.optim.Adagrad]):
-    """Steps over the root of the sum of squares. Duchi et al. 2011, "Adaptive subgradient methods"."""
+    """Steps over the root of the sum of squares.
+
+    >>> AdagradCfg().build(torch.nn.Linear(2, 2)).defaults["lr"]
+    0.01
+
+    Duchi et al. 2011, "Adaptive subgradient methods".
+    """
 
     lr: Positive = 1e-2
     lr_decay: NonNegative = 0.0
@@ -162,7 +207,13 @@ class AdagradCfg(OptimCfg[torch.optim.Adagrad]):
 
 
 class RMSpropCfg(OptimCfg[torch.optim.RMSprop]):
-    """Steps over the root of the mean square. Hinton 2012, "Neural networks for machine learning", lecture 6."""
+    """Steps over the root of the mean square.
+
+    >>> RMSpropCfg().build(torch.nn.Linear(2, 2)).defaults["alpha"]
+    0.99
+
+    Hinton 2012, "Neural networks for machine learning", lecture 6.
+    """
 
     lr: Positive = 1e-2
     alpha: NonNegative = 0.99
@@ -176,7 +227,13 @@ class RMSpropCfg(OptimCfg[torch.optim.RMSprop]):
 
 
 class RpropCfg(OptimCfg[torch.optim.Rprop]):
-    """Steps by the sign of the gradient, for full batches. Riedmiller and Braun 1993, "RPROP"."""
+    """Steps by the sign of the gradient, for full batches.
+
+    >>> RpropCfg().build(torch.nn.Linear(2, 2)).defaults["etas"]
+    (0.5, 1.2)
+
+    Riedmiller and Braun 1993, "RPROP".
+    """
 
     lr: Positive = 1e-2
     etas: tuple[Annotated[float, Gt(0), Lt(1)], Annotated[float, Gt(1)]] = (0.5, 1.2)
@@ -189,7 +246,13 @@ class RpropCfg(OptimCfg[torch.optim.Rprop]):
 
 
 class ASGDCfg(OptimCfg[torch.optim.ASGD]):
-    """Averaged stochastic gradient descent. Polyak and Juditsky 1992, "Acceleration by averaging"."""
+    """Averaged stochastic gradient descent.
+
+    >>> ASGDCfg().build(torch.nn.Linear(2, 2)).defaults["alpha"]
+    0.75
+
+    Polyak and Juditsky 1992, "Acceleration by averaging".
+    """
 
     lr: Positive = 1e-2
     lambd: NonNegative = 1e-4
@@ -206,6 +269,9 @@ class ASGDCfg(OptimCfg[torch.optim.ASGD]):
 
 class LBFGSCfg(OptimCfg[torch.optim.LBFGS]):
     """Quasi-Newton steps, which call a closure again and again: one group, and no StepHandler.
+
+    >>> LBFGSCfg().build(list(torch.nn.Linear(2, 2).parameters())).defaults["max_iter"]
+    20
 
     Liu and Nocedal 1989, "On the limited memory BFGS method for large scale optimization".
     """
