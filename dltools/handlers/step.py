@@ -23,7 +23,7 @@ from dltools.handlers.meters import StepMeters
 from dltools.handlers.parallel import Parallel
 from dltools.handlers.phases import phases
 from dltools.handlers.skip import Skip, SkipCfg, SkipNonFiniteCfg, non_finite
-from dltools.handlers.update import check, update
+from dltools.handlers.update import check, check_frozen, update
 from dltools.handlers.window import load_window, window_state
 from dltools.meters.report import Reading
 from dltools.optim.schedulers.scheduler import Scheduler, SchedulerCfg
@@ -93,6 +93,7 @@ class StepHandler(Handler):
         self.skip: tuple[Skip[Any], ...] = tuple(one.build() for one in cfg.skip)
         self.average: Average[Any] | None = cfg.average.build(model) if cfg.average else None
         self.schedule: Scheduler | None = cfg.schedule.build(optimizer, total_updates) if cfg.schedule else None
+        check_frozen(optimizer)
         self.meters: StepMeters = StepMeters()
         self._backward = Backward()
         self._norm_type = self.clip.norm_type if self.clip else 2.0

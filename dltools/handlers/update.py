@@ -29,6 +29,16 @@ def check(model: nn.Module, optimizer: Optimizer) -> None:
         )
 
 
+def check_frozen(optimizer: Optimizer) -> None:
+    """A ConfigError for groups with ``freeze_steps`` that no scheduler keeps still."""
+    for group in optimizer.param_groups:
+        if group.get("freeze_steps") and float(group["lr"]):
+            raise ConfigError(
+                f"group {group.get('name')!r} has freeze_steps={group['freeze_steps']}, and no schedule keeps it still",
+                hint="schedule=SchedulerCfg(), or build a Scheduler of your own first",
+            )
+
+
 def takes_gate(optimizer: Optimizer) -> bool:
     """Whether the optimizer's kernels read ``found_inf`` and ``grad_scale``, as torch.amp.GradScaler asks it."""
     is_fused = all(group.get("fused") for group in optimizer.param_groups)

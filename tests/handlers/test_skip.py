@@ -9,10 +9,37 @@ import torch
 from torch import Tensor, nn
 
 from dltools.errors import ConfigError
-from dltools.handlers import AccumulateCfg, AmpCfg, ClipNormCfg, EmaCfg, SkipNonFinite, StepHandlerCfg
+from dltools.handlers import (
+    AccumulateCfg,
+    AdaGCCfg,
+    AGCCfg,
+    AmpCfg,
+    ClipNormCfg,
+    ClipValueCfg,
+    EmaCfg,
+    SkipNonFinite,
+    SkipNonFiniteCfg,
+    SkipSpikeCfg,
+    StepHandlerCfg,
+    SwaCfg,
+    ZClipCfg,
+)
 from dltools.handlers.update import takes_gate
 from dltools.meters import Mean
-from dltools.optim import CosineScheduleCfg, SchedulerCfg
+from dltools.optim import (
+    AdadeltaCfg,
+    AdafactorCfg,
+    AdamaxCfg,
+    ASGDCfg,
+    CosineScheduleCfg,
+    ExternalOptimCfg,
+    NAdamCfg,
+    OptimCfg,
+    RAdamCfg,
+    RMSpropCfg,
+    RpropCfg,
+    SchedulerCfg,
+)
 from tests.handlers.models import IMPLS, OPTIMIZERS, batch, bits, mlp, optimizer, same
 from tests.hostreads import count_host_reads
 
@@ -93,6 +120,7 @@ def everything(**changes: Any) -> StepHandlerCfg:
         amp=AmpCfg(dtype="bf16"),
         accumulate=AccumulateCfg(window=2),
         clip=ClipNormCfg(max_norm=1.0),
+        skip=(SkipNonFiniteCfg(), SkipSpikeCfg(), SkipSpikeCfg(of="loss")),
         average=EmaCfg(decay=0.9, warmup="ramp"),
         schedule=SchedulerCfg(lr=CosineScheduleCfg()),
     )
@@ -129,6 +157,54 @@ def test_one_host_read_of_ours_with_another_optimizer(name: str, impl: str) -> N
     with count_host_reads() as reads:
         step(loss_of(net, 0))
     assert reads.count == alone.count + 1
+
+
+@pytest.mark.parametrize(
+    "clip", [ZClipCfg(warmup_steps=1), AdaGCCfg(warmup_steps=1), AGCCfg(), ClipValueCfg(max_value=0.1)], ids=str
+)
+def test_no_host_read_whatever_clips_and_averages(clip: Any) -> None:
+    net = mlp(torch.float32)
+    cfg = everything(clip=clip, average=SwaCfg(buffers="average"))
+    step = cfg.build(net, optimizer("AdamW", net.parameters(), "fused"), total_updates=10)
+    with count_host_reads() as reads:
+        for seed in range(8):
+            with step.forward():
+                loss = loss_of(net, seed, float("nan") if seed == 5 else 1.0)
+            step(loss, 5)
+    assert (step.num_updates, reads.count) == (4, 0)
+
+
+OTHERS: list[OptimCfg[Any]] = [
+    RMSpropCfg(momentum=0.9, centered=True),
+    AdamaxCfg(),
+    NAdamCfg(),
+    RAdamCfg(),
+    AdadeltaCfg(),
+    ASGDCfg(),
+    RpropCfg(),
+    AdafactorCfg(),
+    ExternalOptimCfg(source="schedulefree", name="AdamWScheduleFree", options={"warmup_steps": 2}),
+    ExternalOptimCfg(source="pytorch_optimizer", name="Lion"),
+]
+
+
+@pytest.mark.parametrize("cfg", OTHERS, ids=lambda cfg: getattr(cfg, "name", cfg.tag))
+def test_other_optimizers_too_keep_their_bits_at_the_cost_of_one_read(cfg: Any) -> None:
+    net, plain = mlp(torch.float32), mlp(torch.float32)
+    own = cfg.build(list(plain.parameters()))
+    getattr(own, "train", bool)()
+    step = everything(accumulate=AccumulateCfg()).build(net, cfg.build(list(net.parameters())), total_updates=10)
+    for seed in range(2):
+        loss_of(plain, seed).backward()
+        with count_host_reads() as alone:
+            own.step()
+        own.zero_grad()
+        with count_host_reads() as reads:
+            step(loss_of(net, seed))
+    assert reads.count == alone.count + 1
+    before = bits(step.optimizer)
+    step(loss_of(net, 2, float("nan")))
+    assert same(before, bits(step.optimizer))
 
 
 def test_schedule_on_applied_updates_costs_one_read_and_stands_still_on_skips() -> None:

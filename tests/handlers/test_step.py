@@ -13,7 +13,14 @@ from dltools.cfgutils import build, dump, load
 from dltools.errors import ConfigError
 from dltools.handlers import AccumulateCfg, AmpCfg, ClipNormCfg, EmaCfg, Handler, StepHandler, StepHandlerCfg
 from dltools.meters import collect
-from dltools.optim import CosineScheduleCfg, LinearScheduleCfg, SchedulerCfg, SGDCfg
+from dltools.optim import (
+    CosineScheduleCfg,
+    GroupRuleCfg,
+    LinearScheduleCfg,
+    ParamGroupsCfg,
+    SchedulerCfg,
+    SGDCfg,
+)
 from tests.handlers.models import batch, mlp
 from tests.hostreads import count_host_reads
 
@@ -103,6 +110,25 @@ def test_the_schedule_takes_the_length_of_the_run() -> None:
     assert rates == [1.0, 0.75, 0.75, 0.5, 0.5, 0.25, 0.25, 0.0]
     with pytest.raises(ConfigError, match="total_steps"):
         cfg.build(net, optimizer)
+
+
+def test_a_frozen_group_needs_a_scheduler() -> None:
+    net = mlp()
+    frozen = ParamGroupsCfg(rules=(GroupRuleCfg(name="first", match="^0", freeze_steps=2),))
+    optimizer = SGDCfg(lr=0.5, groups=frozen).build(net)
+    with pytest.raises(ConfigError, match=r"group 'first' has freeze_steps=2, and no schedule"):
+        StepHandlerCfg().build(net, optimizer)
+    step = StepHandlerCfg(schedule=SchedulerCfg()).build(net, optimizer)
+    x, y = batch(3)
+    moved = []
+    for _ in range(3):
+        before = net[0].weight.detach().clone()
+        step((net(x) - y).square().mean())
+        moved.append(not torch.equal(before, net[0].weight))
+    assert moved == [False, False, True]
+    own = SGDCfg(lr=0.5, groups=frozen).build(net)
+    scheduler = SchedulerCfg().build(own)
+    assert StepHandlerCfg().build(net, scheduler.optimizer).schedule is None
 
 
 def test_parts_that_are_not_configured_are_none() -> None:
