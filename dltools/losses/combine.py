@@ -113,7 +113,8 @@ class Combine(Loss[CombineCfg]):
             own[name][key] = x
         found: dict[str, Tensor] = {}
         for name, its in own.items():
-            parts = self.term(name).outcome(its)
+            term = self.term(name)
+            parts = term.outcome(its) if term.names() else {"loss": term.value(its)}
             found[name] = parts.pop("loss")
             found[f"{name}.weight"] = self._weight(name, found[name])
             found |= {f"{name}/{key}": x for key, x in parts.items()}

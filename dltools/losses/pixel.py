@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 import torch
@@ -63,21 +64,25 @@ class SideLoss(AnyPixelLoss[DenseCfgT]):
     smoothing: float = 0.0
     """Share of the target that goes evenly to all classes; for a loss that is linear in ``log_p``."""
 
+    pixel: Callable[..., Tensor]
+    """Loss by what ``seen`` gives of a side."""
+
     @abstractmethod
-    def side(self, log_p: Tensor, positive: Tensor) -> Tensor:
-        """Loss by the target's log-probability; ``positive``: whether the target is the class or its absence."""
+    def seen(self, log_p: Tensor, positive: Tensor) -> tuple[Tensor, ...]:
+        """The target's log-probability; and whether the target is the class or its absence, if that matters."""
 
     def elements(self, view: View) -> tuple[Labels, Tensor, Tensor | None]:
         passed = self.look(view)
         labels, y, true = passed.labels, passed.labels.y, passed.labels.valid
         share = self.share_of(labels)
         if passed.log_q is not None:
-            loss = y * self.side(passed.log_p, true) + (1 - y) * self.side(passed.log_q, ~true)
+            loss = y * self.pixel(*self.seen(passed.log_p, true))
+            loss = loss + (1 - y) * self.pixel(*self.seen(passed.log_q, ~true))
         elif labels.soft:
-            parts, classes = self.side(passed.log_p, true.unsqueeze(1)), self.weights_like(y)
+            parts, classes = self.pixel(*self.seen(passed.log_p, true.unsqueeze(1))), self.weights_like(y)
             loss = ((y if classes is None else y * along_channels(classes, y)) * parts).sum(1)
         else:
-            loss = self.side(passed.log_p, true if labels.of_pixels else y)
+            loss = self.pixel(*self.seen(passed.log_p, true if labels.of_pixels else y))
         if share is not None and not (labels.soft and labels.of_pixels):
             loss = loss * share
         return labels, torch.lerp(loss, self._even(passed, share), self.smoothing) if self.smoothing else loss, share
@@ -86,10 +91,10 @@ class SideLoss(AnyPixelLoss[DenseCfgT]):
         """The loss of a target that goes evenly to all classes, or to both sides of an element."""
         true = passed.labels.valid
         if passed.labels.of_pixels:
-            return self.side(passed.class_mean(self.weights_like(passed.log_p)), true)
+            return self.pixel(*self.seen(passed.class_mean(self.weights_like(passed.log_p)), true))
         here = passed.labels.y if passed.log_q is None else true
         other = 2 * passed.mean_log_p - passed.log_p
-        even = (self.side(passed.log_p, here) + self.side(other, ~here)) / 2
+        even = (self.pixel(*self.seen(passed.log_p, here)) + self.pixel(*self.seen(other, ~here))) / 2
         return even if share is None else even * share
 
 
@@ -103,9 +108,9 @@ class PixelLoss(SideLoss[DenseCfgT]):
     def pixel(self, log_p: Tensor) -> Tensor:
         """Loss of each pixel, in the shape of ``log_p``."""
 
-    def side(self, log_p: Tensor, positive: Tensor) -> Tensor:
+    def seen(self, log_p: Tensor, positive: Tensor) -> tuple[Tensor]:
         del positive
-        return self.pixel(log_p)
+        return (log_p,)
 
 
 class SidedPixelLoss(SideLoss[DenseCfgT]):
@@ -115,8 +120,8 @@ class SidedPixelLoss(SideLoss[DenseCfgT]):
     def pixel(self, log_p: Tensor, positive: Tensor) -> Tensor:
         """Loss of each element, in the shape of ``log_p``; ``positive``, a bool, broadcasts to it."""
 
-    def side(self, log_p: Tensor, positive: Tensor) -> Tensor:
-        return self.pixel(log_p, positive)
+    def seen(self, log_p: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
+        return log_p, positive
 
 
 def along_channels(weights: Tensor, like: Tensor) -> Tensor:
