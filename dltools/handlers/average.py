@@ -6,7 +6,6 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from operator import getitem
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import torch
@@ -18,49 +17,12 @@ from dltools.cfgutils.annotations import NonNegativeInt, PositiveInt
 from dltools.cfgutils.config import Config
 from dltools.errors import ConfigError, did_you_mean
 from dltools.handlers.foreach import copy_, lerp_, unless
+from dltools.handlers.pairs import Packed, Pairs
 from dltools.handlers.sharded import is_sharded
 from dltools.optim.utils.names import named_tensors, unwrap, walk
 
 T_co = TypeVar("T_co", covariant=True)
 CfgT = TypeVar("CfgT", bound="AverageCfg[Any]")
-ENDS = (0, -1)
-
-
-class Pairs:
-    """Tensors of a model beside those of its average, looked up where they are kept: one may move or be replaced.
-
-    ``held``: the average's are parameters, which stay the same objects when it moves; they are looked up when the first
-    or last of them has changed, since each look-up costs a tenth of an update of many small tensors.
-    """
-
-    def __init__(self, *, held: bool = False) -> None:
-        self._sources: list[dict[str, Any]] = []
-        self._owns: list[dict[str, Any]] = []
-        self._keys: list[str] = []
-        self._held: list[Tensor] | None = [] if held else None
-
-    def add(self, source: dict[str, Any], own: dict[str, Any], key: str) -> None:
-        """The tensor under ``key`` in two modules' tables of parameters or buffers."""
-        self._sources.append(source)
-        self._owns.append(own)
-        self._keys.append(key)
-
-    def tensors(self, *, cast: bool) -> tuple[list[Tensor], list[Tensor]]:
-        """The average's and the model's, as they are now; ``cast``: the model's in dtype and place of the average's."""
-        old, new = self._old(), list(map(getitem, self._sources, self._keys))
-        return old, ([x.to(y) for x, y in zip(new, old, strict=True)] if cast else new)
-
-    def _old(self) -> list[Tensor]:
-        held = self._held
-        if (
-            held is None
-            or len(held) != len(self._keys)
-            or any(self._owns[i][self._keys[i]] is not held[i] for i in ENDS)
-        ):
-            found: list[Tensor] = list(map(getitem, self._owns, self._keys))
-            self._held = found if held is not None and found else held
-            return found
-        return held
 
 
 class AverageCfg(Config[T_co]):
@@ -92,13 +54,14 @@ class Average(ABC, Generic[CfgT]):
         self.num_updates: int = 0
         """Calls of ``update``, those for skipped updates too."""
         self.module: nn.Module = copy.deepcopy(unwrap(model)).requires_grad_(False).eval()
-        """The averaged model, ready to evaluate."""
+        """The averaged model, ready to evaluate; it may be moved as a whole."""
         dtype = None if cfg.dtype is None else getattr(torch, cfg.dtype)
-        self._casts = dtype is not None or cfg.device is not None
-        if self._casts:
+        if dtype is not None or cfg.device is not None:
             self.module.to(cfg.device, dtype)
         self._model = unwrap(model)
-        self._params, self._means, self._copies = Pairs(held=True), Pairs(), Pairs()
+        self._params, self._means, self._copies = Pairs(), Pairs(), Pairs()
+        self._small: list[Packed] = []
+        self._large = Pairs()
         self._find()
 
     @abstractmethod
@@ -118,10 +81,12 @@ class Average(ABC, Generic[CfgT]):
             skipped if isinstance(skipped, Tensor) else None,
         )
         with torch.no_grad():
-            lerp_(*self._params.tensors(cast=self._casts), weight, gate)
-            old, new = self._means.tensors(cast=self._casts)
+            for packed in self._small:
+                packed.lerp_(weight, gate)
+            lerp_(*self._large.tensors(cast=True), weight, gate)
+            old, new = self._means.tensors(cast=True)
             lerp_(old, unless(gate, old, new), weight)
-            old, new = self._copies.tensors(cast=self._casts)
+            old, new = self._copies.tensors(cast=True)
             copy_(old, unless(gate, old, new))
 
     @contextmanager
@@ -163,15 +128,22 @@ class Average(ABC, Generic[CfgT]):
         """Pair the places of the tensors of both models, each tensor once."""
         averaged, seen = dict(walk(self.module)), set[int]()
         mean = self._means if self.cfg.buffers == "average" else self._copies
+        small: dict[Any, Pairs] = {}
         for name, module in walk(self._model):
             for table in ("_parameters", "_buffers"):
                 sources, own = getattr(module, table), getattr(averaged[name], table)
                 for key, tensor in sources.items():
-                    if isinstance(tensor, Tensor) and id(tensor) not in seen:
-                        seen.add(id(tensor))
-                        is_real = tensor.is_floating_point() or tensor.is_complex()
-                        floating = self._params if table == "_parameters" else mean
-                        (floating if is_real else self._copies).add(sources, own, key)
+                    if not isinstance(tensor, Tensor) or id(tensor) in seen:
+                        continue
+                    seen.add(id(tensor))
+                    is_real = tensor.is_floating_point() or tensor.is_complex()
+                    floating = self._params if table == "_parameters" else mean
+                    (floating if is_real else self._copies).add(sources, own, key)
+                    if is_real and table == "_parameters":
+                        kind = (own[key].device, own[key].dtype)
+                        is_small = Packed.takes(module, own[key])
+                        (small.setdefault(kind, Pairs()) if is_small else self._large).add(sources, own, key)
+        self._small = [Packed(pairs) for pairs in small.values()]
 
 
 class EmaCfg(AverageCfg["Ema"]):

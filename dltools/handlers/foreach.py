@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor
 
 KERNELS: Any = torch
 """Its stubs lack some foreach functions."""
+LIMIT = 2**26
+"""Numbers of a copy that is made for a moment."""
 
 
 def lerp_(old: list[Tensor], new: list[Tensor], weight: float, skipped: Tensor | None = None) -> None:
@@ -29,9 +32,34 @@ def lerp_(old: list[Tensor], new: list[Tensor], weight: float, skipped: Tensor |
         into = groups.setdefault((x.device, x.dtype), ([], []))
         into[0].append(x)
         into[1].append(y)
-    for (device, dtype), (olds, news) in groups.items():
-        share = (skipped <= 0).to(device, dtype).mul_(weight)
-        (lerp_each if device.type == "cpu" else lerp_jointly)(olds, news, share)
+    for (device, _), (olds, news) in groups.items():
+        share = share_of(skipped, weight, olds[0])
+        if device.type == "cpu":
+            lerp_each(olds, news, share)
+            continue
+        for part in spans(olds, LIMIT):
+            lerp_jointly(olds[part], news[part], share)
+
+
+def share_of(skipped: Tensor, weight: float, like: Tensor) -> Tensor:
+    """``weight``, or 0 where ``skipped`` is set: 0-d, in dtype and place of another tensor."""
+    return (skipped <= 0).to(like.device, like.dtype).mul_(weight)
+
+
+def spans(tensors: list[Tensor], limit: int) -> Iterator[slice]:
+    """Parts of a list with at most so many numbers each, or one tensor: what is made beside them stays small.
+
+    >>> list(spans([torch.zeros(n) for n in (2, 2, 9, 1)], 4))
+    [slice(0, 2, None), slice(2, 3, None), slice(3, 4, None)]
+    """
+    start = size = 0
+    for i, x in enumerate(tensors):
+        if size and size + x.numel() > limit:
+            yield slice(start, i)
+            start, size = i, 0
+        size += x.numel()
+    if tensors:
+        yield slice(start, len(tensors))
 
 
 def lerp_each(old: list[Tensor], new: list[Tensor], share: Tensor) -> None:
