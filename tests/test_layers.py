@@ -95,6 +95,7 @@ PARTS = {
     "data/loader.py": {"ShuffleSamplerCfg"},
     "handlers/parallel.py": {"Accumulate"},
     "handlers/step.py": {"Accumulate", "AccumulateCfg", "Amp", "AmpCfg", "SkipNonFiniteCfg"},
+    "handlers/window.py": {"Accumulate"},
     "losses/probabilistic/hardest_pixels.py": {"CELossCfg"},
     "optim/schedulers/scheduler.py": {"Plateau", "PlateauCfg"},
     "writers/multi.py": {"JsonlWriter", "JsonlWriterCfg"},

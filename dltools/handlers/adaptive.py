@@ -36,14 +36,15 @@ class Remembering(Clip[CfgT]):
         self._memory = torch.where(is_made, new, old)
 
     def state_dict(self) -> dict[str, Any]:
-        """The memory, and whose it is; None before the first update."""
-        return {"of": self.cfg.tag, "memory": self._memory}
+        """The memory under the name of the clip; None before the first update."""
+        return {self.cfg.tag: self._memory}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""
-        if state["of"] != self.cfg.tag:
-            raise ConfigError(f"the state is that of {state['of']}", expected=f"one of {self.cfg.tag}")
-        self._memory = None if state["memory"] is None else state["memory"].clone()
+        if self.cfg.tag not in state:
+            raise ConfigError(f"the state is that of {', '.join(state)}", expected=f"one of {self.cfg.tag}")
+        memory = state[self.cfg.tag]
+        self._memory = None if memory is None else memory.clone()
 
 
 class ZClipCfg(ClipCfg["ZClip"]):

@@ -123,14 +123,14 @@ class SkipSpike(Skip[SkipSpikeCfg]):
         return (~accepted).to(norm.dtype)
 
     def state_dict(self) -> dict[str, Any]:
-        """What is looked at; number of accepted values, skips in a row, the values: None before the first update."""
-        return {"of": self.cfg.of, "memory": self._memory}
+        """By what is looked at: number of accepted values, skips in a row, the values; None before the first update."""
+        return {self.cfg.of: self._memory}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there; of a history that is longer than the window, with its latest values."""
-        if state["of"] != self.cfg.of:
-            raise ConfigError(f"the state is that of a SkipSpike of={state['of']!r}", expected=f"of={self.cfg.of!r}")
-        memory = state["memory"]
+        if self.cfg.of not in state:
+            raise ConfigError(f"the state is that of a SkipSpike of={min(state)!r}", expected=f"of={self.cfg.of!r}")
+        memory = state[self.cfg.of]
         self._memory = None if memory is None else self._fitted(memory)
 
     def _fitted(self, memory: Tensor) -> Tensor:
