@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dltools.functional.boxes import box_iou as box_iou
     from dltools.functional.distance import distance_map as distance_map
     from dltools.functional.edges import soft_edges as soft_edges
+    from dltools.functional.imbalance import class_weights as class_weights
     from dltools.functional.linear_ce import linear_cross_entropy as linear_cross_entropy
     from dltools.functional.overlap import OnePass as OnePass
     from dltools.functional.overlap import OverlapCounts as OverlapCounts
