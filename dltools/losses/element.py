@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dltools.errors import ShapeError
 from dltools.functional.targets import describe
+from dltools.functional.widen import widen
 from dltools.losses.base import LossCfg, T_co
 from dltools.losses.view import View
 from dltools.losses.weighing import MeanLoss, Pair, read_weights, refuse_values
@@ -90,7 +91,7 @@ def read_elements(
     found = read_weights(pred, shape, mask, weight_map, dtype=dtype, mask_dim=mask_dim, legal=legal)
     if found.valid is not None:
         pred, target = torch.where(found.valid, pred, 0), torch.where(found.valid, target, 0)
-    return found.of(pred.to(dtype), target.to(dtype))
+    return found.of(widen(pred), target.to(dtype))
 
 
 def _misfit(pred: Tensor, target: Tensor, least: int) -> str:

@@ -25,7 +25,6 @@ from dltools.losses import (
     OKSLossCfg,
     PoissonNLLLossCfg,
     SSIMLossCfg,
-    StyleLossCfg,
     TVLossCfg,
     View,
 )
@@ -91,8 +90,6 @@ def test_there_are_all_of_them() -> None:
 @pytest.mark.parametrize("height", [0.0, 1e4, -1e4])
 def test_finite_numbers_give_finite_numbers(cls: Any, dtype: torch.dtype, height: float) -> None:
     given, target, *_ = seen(cls, dtype)
-    if cls is StyleLossCfg and dtype == torch.float16:
-        height /= 100  # of degree 4: no float16 holds its slope at 1e4
     if cls is PoissonNLLLossCfg:
         height = min(height, 10.0)  # an exponential
     pred = each(lambda x: x.gt(0.5) * torch.tensor(height, dtype=dtype), given)

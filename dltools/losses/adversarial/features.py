@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dltools.cfgutils.annotations import NonNegative
 from dltools.errors import ConfigError, ShapeError
+from dltools.functional.widen import widen
 from dltools.losses.base import LossCfg, T_co
 from dltools.losses.view import View
 from dltools.losses.weighing import MeanLoss, Pair, Weighing, read_weights, refuse_values
@@ -99,4 +100,4 @@ def _kept(layers: Features, found: Weighing) -> Features:
     if found.valid is not None:
         valid = found.valid
         layers = tuple(torch.where(valid.view(-1, *[1] * (x.ndim - 1)), x, 0) for x in layers)
-    return tuple(x.to(found.dtype) for x in layers)
+    return tuple(widen(x).to(found.dtype) for x in layers)

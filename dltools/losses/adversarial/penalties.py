@@ -16,12 +16,12 @@ def r1_penalty(critic: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
     ``critic`` gives scores (N, ...) to ``real`` (N, ...), each by its own sample alone. Attached to the graph of the
     critic's parameters; float32 or better.
 
-    >>> r1_penalty(lambda x: x.square().sum(1), torch.tensor([[3.0, 4.0]]))
-    tensor(100., grad_fn=<MeanBackward0>)
+    >>> r1_penalty(lambda x: x.square().sum(1), torch.tensor([[3.0, 4.0]])).item()
+    100.0
 
     Source: Mescheder et al. 2018, arXiv:1801.04406.
     """
-    return _slope(critic, real).square().sum(1).mean()
+    return _mean(_slope(critic, real).square().sum(1))
 
 
 def gradient_penalty(
@@ -35,8 +35,8 @@ def gradient_penalty(
     shape.
 
     >>> at = torch.tensor([0.5])
-    >>> gradient_penalty(lambda x: x.square().sum(1), torch.tensor([[6.0, 8.0]]), torch.zeros(1, 2), share=at)
-    tensor(81., grad_fn=<MeanBackward0>)
+    >>> gradient_penalty(lambda x: x.square().sum(1), torch.tensor([[6.0, 8.0]]), torch.zeros(1, 2), share=at).item()
+    81.0
 
     Source: Gulrajani et al. 2017, arXiv:1704.00028.
     """
@@ -50,7 +50,7 @@ def gradient_penalty(
     share = share.to(real.dtype).view(-1, *[1] * (real.ndim - 1))
     between = torch.lerp(fake.detach().to(real.dtype), real.detach(), share)
     length: Tensor = torch.linalg.vector_norm(_slope(critic, between), dim=1)
-    return (length - 1).square().mean()
+    return _mean((length - 1).square())
 
 
 def _slope(critic: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
@@ -59,3 +59,8 @@ def _slope(critic: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
     with torch.enable_grad():
         (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
     return slope.flatten(1).to(torch.promote_types(slope.dtype, torch.float32))
+
+
+def _mean(x: Tensor) -> Tensor:
+    """Of samples (N,); 0 of none."""
+    return x.sum() / max(len(x), 1)

@@ -42,7 +42,7 @@ class GaussianNLLLoss(MeanLoss[GaussianNLLLossCfg]):
     def weighed(self, view: View) -> tuple[Tensor, Tensor]:
         mean, var = (follow(view.pred, name, "pred") for name in ("mean", "var"))
         mean, target, mask, weight_map = View(mean, view.target, view.mask, view.weight_map).tensors()
-        pair = view.once("gaussian", lambda: read_elements(widen(mean), target, mask, weight_map))
+        pair = view.once("gaussian", lambda: read_elements(mean, target, mask, weight_map))
         var = widen(_like(pair.pred, var))
         var = var if pair.valid is None else torch.where(pair.valid, var, 1)
         if self.cfg.check and bool((var < 0).any()):

@@ -156,3 +156,14 @@ def test_samples_that_do_not_fit() -> None:
         gradient_penalty(critic, real, real[:3])
     with pytest.raises(ShapeError, match=r"share \(3,\). Expected a number for each of 4 samples"):
         gradient_penalty(critic, real, real, share=torch.ones(3))
+
+
+def test_penalties_of_no_sample_are_zero() -> None:
+    none, weight = torch.zeros(0, 3), torch.ones(3, requires_grad=True)
+
+    def critic(x: Tensor) -> Tensor:
+        return (x * weight).square().sum(1)
+
+    for penalty in (r1_penalty(critic, none), gradient_penalty(critic, none, none)):
+        assert penalty.item() == 0
+        assert not torch.autograd.grad(penalty, weight)[0].any()
