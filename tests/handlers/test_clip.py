@@ -155,6 +155,21 @@ def test_agc_by_unit() -> None:
     assert share.item() == pytest.approx(after / before, rel=1e-12)
 
 
+def test_a_column_has_a_unit_per_row_and_a_gain_of_any_rank_is_one() -> None:
+    column, gain = (nn.Parameter(torch.tensor([0.6, 0.8]).double().view(shape)) for shape in ((2, 1), (2, 1, 1)))
+    for param in (column, gain):
+        param.grad = torch.tensor([3.0, 4.0], dtype=torch.float64).view(param.shape)
+    build(AGCCfg(ratio=0.5))(Gradients([column, gain]))
+    assert column.grad is not None
+    assert gain.grad is not None
+    assert column.grad.flatten().tolist() == pytest.approx([0.3, 0.4])  # 0.5 x 0.6, 0.5 x 0.8
+    assert gain.grad.flatten().tolist() == pytest.approx([0.3, 0.4])  # 5 shortened to 0.5 x 1
+    gain.grad = torch.tensor([3.0, 0.0], dtype=torch.float64).view(gain.shape)
+    column.grad = torch.tensor([3.0, 0.0], dtype=torch.float64).view(column.shape)
+    build(AGCCfg(ratio=0.5))(Gradients([column, gain]))
+    assert (column.grad.sum().item(), gain.grad.sum().item()) == (pytest.approx(0.3), pytest.approx(0.5))
+
+
 def test_agc_refuses_sparse_gradients() -> None:
     table = nn.Embedding(4, 2, sparse=True)
     table(torch.tensor([1])).sum().backward()
