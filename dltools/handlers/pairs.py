@@ -6,6 +6,7 @@ from operator import getitem
 from typing import Any
 
 import torch
+import torch._utils
 from torch import Tensor, nn
 
 from dltools.handlers.foreach import lerp_, share_of

@@ -45,7 +45,7 @@ class Trainable:
     def all_names(self, i: int) -> list[Found]:
         """A parameter under each of its names."""
         role = self.roles[i]
-        others = [(name, owner, role) for name, owner in self._ties.get(i, ())]
+        others: list[Found] = [(name, owner, role) for name, owner in self._ties.get(i, ())]
         return [(self.names[i], self.owners[i], role), *others]
 
     def _fill(self) -> None:
