@@ -24,6 +24,8 @@ class Parallel:
         self.wrapped: list[DistributedDataParallel] = [
             module for module in model.modules() if isinstance(module, DistributedDataParallel)
         ]
+        self.must_sync: bool = any(module.static_graph for module in self.wrapped)
+        """Whether the next backward pass has to be one with collectives: the first of a static graph is."""
         self.is_sharded: bool = any(map(is_sharded, params))
         """Whether FSDP2 (or tensor parallelism) keeps the parameters, and averages gradients after each micro-batch."""
         self.group: Any = self.wrapped[0].process_group if self.wrapped else None

@@ -112,7 +112,8 @@ class StepHandler(Handler):
         An optimizer with modes (schedule-free ones) is put into training mode.
         """
         self._train()
-        self._is_local = bool(self.parallel.wrapped) and self.accumulate.size + 1 < self.cfg.accumulate.window
+        can_wait = bool(self.parallel.wrapped) and not self.parallel.must_sync
+        self._is_local = can_wait and self.accumulate.size + 1 < self.cfg.accumulate.window
         if self.amp is None:
             return self.parallel.no_sync() if self._is_local else nullcontext()
         return self._local_autocast(self.amp) if self._is_local else self.amp.autocast()
@@ -137,6 +138,7 @@ class StepHandler(Handler):
             self._backward(loss, window.weight(count), window.scale, params, count)
         window.add(count)
         window.is_local = self._is_local
+        self.parallel.must_sync &= self._is_local
         loss = loss.detach()
         if window.size < window.cfg.window:
             return StepInfo(False, loss)

@@ -28,6 +28,8 @@ CASES: dict[str, dict[str, Any]] = {
     "two forwards at once": {"window": 3, "late": True},
     "no counts": {"window": 3, "counts": False},
     "no counts, partial": {"window": 4, "counts": False},
+    "static": {"window": 3, "static": True},
+    "static, partial": {"window": 4, "static": True},
     "fp16 scale": {"window": 3, "amp": AmpCfg(dtype="fp16", init_scale=64.0)},
 }
 
@@ -52,10 +54,11 @@ def one_case(
     forward: bool = True,
     late: bool = False,
     counts: bool = True,
+    static: bool = False,
     amp: AmpCfg | None = None,
 ) -> tuple[list[Tensor], float, bool]:
     net = mlp()
-    model = DistributedDataParallel(net)
+    model = DistributedDataParallel(net, static_graph=static)
     cfg = StepHandlerCfg(amp=amp, accumulate=AccumulateCfg(window=window, loss=loss), clip=ClipNormCfg(max_norm=5.0))
     step = cfg.build(model, torch.optim.SGD(net.parameters(), lr=0.1))
     own = pieces()[rank]
