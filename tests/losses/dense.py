@@ -18,6 +18,7 @@ from tests.strategies import example, subclasses
 for _name in losses.__all__:
     getattr(losses, _name)
 CHANNELS = {"multiclass": 3, "multilabel": 3, "binary": 1}
+ONLY_LOGITS = ("LDAMLoss", "LogitAdjustedLoss", "LovaszHingeLoss", "MultiMarginLoss")
 OPTIONS: dict[str, list[dict[str, Any]]] = {
     "AsymmetricLoss": [{"clip": 0.0, "gamma_pos": 0.5, "gamma_neg": 0.5}],
     "BCELoss": [{"pos_weight": 3.0, "label_smoothing": 0.2}],

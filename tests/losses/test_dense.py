@@ -14,6 +14,7 @@ from tests.losses import reference as ref
 from tests.losses.dense import (
     CHANNELS,
     EVERY,
+    ONLY_LOGITS,
     by_pixels,
     by_size,
     changed,
@@ -26,7 +27,6 @@ from tests.losses.dense import (
 )
 
 HOLDS = ("logits", "probs", "log_probs")
-ONLY_LOGITS = ("LDAMLoss", "LogitAdjustedLoss", "LovaszHingeLoss", "MultiMarginLoss")
 SIZES: list[tuple[int, ...]] = [(), (6,), (2, 3), (3, 2, 1)]
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -19,74 +20,75 @@ from dltools.losses import (
     FocalLoss,
     FocalLossCfg,
     Loss,
+    LossCfg,
     TverskyLoss,
     TverskyLossCfg,
 )
+from tests.losses.dense import CHANNELS, EVERY, ONLY_LOGITS, changed, every, reads, takes_shares
 
-LOSSES: list[tuple[Any, dict[str, Any]]] = [
-    (CELoss, {}),
-    (CELoss, {"label_smoothing": 0.1}),
-    (FocalLoss, {}),
-    (FocalLoss, {"gamma": 0.5}),
-    (DiceLoss, {}),
-    (DiceLoss, {"empty": "score"}),
-    (DiceLoss, {"empty": "zero", "over": "sample"}),
-    (TverskyLoss, {"alpha": 0.0, "beta": 1.0}),
-    (TverskyLoss, {"alpha": 0.0, "beta": 0.0}),
-]
-CHANNELS = {"multiclass": 3, "multilabel": 3, "binary": 1}
+DTYPES = [torch.float16, torch.bfloat16, torch.float32]
+HEIGHTS = [0.0, 1e4, -1e4]
+KINDS = ["full", "empty", "ignored", "masked", "one", "no batch", "no pixels"]
 cases = st.tuples(
-    st.sampled_from(LOSSES),
-    st.sampled_from(list(CHANNELS)),
-    st.sampled_from([torch.float16, torch.bfloat16, torch.float32]),
-    st.sampled_from([0.0, 1e4, -1e4]),
-    st.sampled_from(["empty", "full", "ignored", "one", "masked", "no batch", "no pixels"]),
+    st.sampled_from(list(EVERY.values())),
+    st.sampled_from(DTYPES),
+    st.sampled_from(HEIGHTS),
+    st.sampled_from(KINDS),
     st.sampled_from(["mean", "sum", "none"]),
     st.booleans(),
-    st.randoms(use_true_random=False),
+    st.integers(0, 1000),
 )
 
 
 def scene(case: Any) -> tuple[Any, Tensor, Tensor, dict[str, Any], bool]:
-    (cls, fields), task, dtype, height, kind, reduction, soft, random = case
-    shape = {"one": (1, CHANNELS[task], 1, 1), "no batch": (0, CHANNELS[task], 2, 3), "no pixels": (2, 3, 0, 3)}
-    size = shape.get(kind, (2, CHANNELS[task], 2, 3))
-    size = (size[0], CHANNELS[task], *size[2:])
-    signs = torch.tensor([random.choice([0.0, 1.0]) for _ in range(int(torch.Size(size).numel()))])
-    pred = (signs * height).reshape(size).to(dtype).requires_grad_()
-    pixels = size if task != "multiclass" or soft else (size[0], *size[2:])
-    target = torch.full(pixels, {"full": 1, "ignored": 255}.get(kind, 0)).to(dtype if soft else torch.int64)
-    extra = {"mask": torch.zeros(size[0], *size[2:], dtype=torch.bool)} if kind == "masked" else {}
+    cfg, dtype, height, kind, reduction, soft, seed = case
+    task, soft = reads(cfg).task, soft and takes_shares(cfg)
+    pixels = {"one": (1, 1, 1), "no batch": (0, 2, 3), "no pixels": (2, 0, 3)}.get(kind, (2, 2, 3))
+    size = (pixels[0], CHANNELS[task], *pixels[1:])
+    signs = torch.randint(0, 2, size, generator=torch.Generator().manual_seed(seed))
+    high = -abs(height) if reads(cfg).holds == "log_probs" else height
+    pred = (signs * high).to(dtype).requires_grad_()
+    shape = size if task != "multiclass" or soft else pixels
+    target = torch.full(shape, {"full": 1, "ignored": 255}.get(kind, 0)).to(dtype if soft else torch.int64)
+    extra = {"mask": torch.zeros(pixels, dtype=torch.bool)} if kind == "masked" else {}
     nothing = kind in ("ignored", "masked", "no batch", "no pixels")
-    return cls(task=task, reduction=reduction, ignore_index=255, **fields), pred, target, extra, nothing
+    return changed(cfg, reduction=reduction, ignore_index=255).build(), pred, target, extra, nothing
+
+
+def check(case: Any) -> None:
+    loss, pred, target, extra, nothing = scene(case)
+    value = loss(pred, target, **extra)
+    (grad,) = torch.autograd.grad(value.sum(), pred)
+    assert value.dtype == torch.float32
+    assert bool(value.isfinite().all()), case
+    assert bool(grad.isfinite().all()), case
+    assert not (nothing and (value.detach().any() or grad.any())), case
+
+
+@every
+def test_loss_and_gradient_are_finite_and_nothing_is_nothing(cfg: LossCfg[Any]) -> None:
+    for dtype, height, kind in itertools.product(DTYPES, HEIGHTS, KINDS[:2]):
+        check((cfg, dtype, height, kind, "mean", False, 0))
+    for turn, kind in enumerate(KINDS[2:]):
+        check((cfg, DTYPES[turn % 3], HEIGHTS[turn % 2 + 1], kind, "mean", turn % 2 == 0, turn))
 
 
 @given(cases)
-def test_loss_and_gradient_are_finite_and_nothing_is_nothing(case: Any) -> None:
-    loss, pred, target, extra, nothing = scene(case)
-    value = loss(pred, target, **extra)
-    value.sum().backward()
-    assert value.dtype == torch.float32
-    assert pred.grad is not None
-    assert bool(value.isfinite().all())
-    assert bool(pred.grad.isfinite().all())
-    if nothing:
-        assert not value.detach().any()
-        assert not pred.grad.any()
+def test_any_reduction_and_shares_too(case: Any) -> None:
+    check(case)
 
 
 @given(cases, st.sampled_from(["probs", "log_probs"]))
 def test_probabilities_of_0_and_1_are_finite(case: Any, holds: str) -> None:
     loss, logits, target, extra, nothing = scene(case)
+    assume(loss.cfg.tag not in ONLY_LOGITS and "temperature=" not in repr(loss.cfg))
     pred = logits.detach().sigmoid() if holds == "probs" else (logits.detach() / 1e4).clamp(max=0) * 1e4
     pred.requires_grad_()
-    loss = type(loss)(loss.cfg.replace(holds=holds))
-    value = loss(pred, target, **extra)
-    value.sum().backward()
-    assert pred.grad is not None
+    value = changed(loss.cfg, holds=holds).build()(pred, target, **extra)
+    (grad,) = torch.autograd.grad(value.sum(), pred)
     assert bool(value.isfinite().all())
-    assert bool(pred.grad.isfinite().all())
-    assert not (nothing and bool(pred.grad.any()))
+    assert bool(grad.isfinite().all())
+    assert not (nothing and bool(grad.any()))
 
 
 def combined(**fields: Any) -> Loss[Any]:
