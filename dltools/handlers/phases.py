@@ -15,7 +15,7 @@ def phases(cfg: Any, ranks: str, optimizer: Optimizer, norm_type: float | None, 
     parts = ["1/count", *(["unscale"] if has_scale else []), *([f"{cfg.clip}"] if cfg.clip else [])]
     how = "found_inf on the device" if takes_gate(optimizer) else "gate read on the host"
     told = {
-        "scale": f"{cfg.amp}" if has_scale else "none",
+        "scale": f"{cfg.amp}" if cfg.amp else "none",
         "backward": f"{cfg.accumulate.window} micro-batches of {cfg.accumulate.loss} losses",
         "reduce": ranks,
         "norm": "none" if norm_type is None else f"order {norm_type:g}",
