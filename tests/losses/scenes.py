@@ -55,8 +55,9 @@ def _numbers(dtype: torch.dtype) -> Scene:
 
 
 def _images(size: int, dtype: torch.dtype) -> Scene:
-    pred, target = (_uniform(2, 1, size, dtype=dtype, seed=seed) for seed in (7, 8))
-    return Scene(pred, target, torch.zeros(2, size, dtype=torch.bool), pixels=False)
+    """Alike, so that no similarity is below 0, where MS-SSIM has no slope."""
+    pred, other = (_uniform(2, 1, size, dtype=dtype, seed=seed) for seed in (7, 8))
+    return Scene(pred, (pred + other) / 2, torch.zeros(2, size, dtype=torch.bool), pixels=False)
 
 
 def _features(dtype: torch.dtype) -> Scene:
@@ -103,7 +104,7 @@ def _bins(dtype: torch.dtype) -> Scene:
 
 def _ranking(dtype: torch.dtype) -> Scene:
     target = torch.tensor([[1, 0, 1], [0, 0, 1]])
-    return Scene(_uniform(2, 3, dtype=dtype), target, torch.zeros(2, 3, dtype=torch.bool), pixels=False)
+    return Scene(_uniform(2, 3, dtype=dtype) / 32, target, torch.zeros(2, 3, dtype=torch.bool), pixels=False)
 
 
 FAMILIES: dict[type[Config[Any]], Callable[[torch.dtype], Scene]] = {
