@@ -175,7 +175,7 @@ def test_what_is_seen_is_logged(cls: Any) -> None:
     assert (reading.value, reading.n) == (pytest.approx(value.item(), rel=1e-12), 2)
 
 
-SHARDS = {"uneven": (2, 0), "even": (1, 1)}
+SHARDS = ([2, 0], [1, 0, 1])
 
 
 def scaled(cls: Any, rows: slice, sync: Any, reduction: Any) -> tuple[Tensor, Tensor]:
@@ -188,24 +188,24 @@ def scaled(cls: Any, rows: slice, sync: Any, reduction: Any) -> tuple[Tensor, Te
     return value.detach(), torch.autograd.grad(value, scale)[0]
 
 
-def synced(rank: int) -> dict[Any, tuple[Tensor, Tensor]]:
+def synced(rank: int, shards: list[int]) -> dict[Any, tuple[Tensor, Tensor]]:
     found = {}
+    start = sum(shards[:rank])
     for cls in CONFIGS:
-        for name, shards in SHARDS.items():
-            rows = slice(0, shards[0]) if rank == 0 else slice(shards[0], 2)
-            for sync in ("mean", "sum"):
-                for reduction in ("mean", "sum"):
-                    value, grad = scaled(cls, rows, sync, reduction)
-                    c10d.all_reduce(grad)
-                    found[cls.__name__, name, sync, reduction] = value, grad / 2 if sync == "mean" else grad
+        for sync in ("mean", "sum"):
+            for reduction in ("mean", "sum"):
+                value, grad = scaled(cls, slice(start, start + shards[rank]), sync, reduction)
+                c10d.all_reduce(grad)
+                found[cls.__name__, sync, reduction] = value, grad / len(shards) if sync == "mean" else grad
     return found
 
 
-def test_ranks_have_the_loss_and_gradient_of_one_process() -> None:
+@pytest.mark.parametrize("shards", SHARDS, ids=str)
+def test_ranks_have_the_loss_and_gradient_of_one_process(shards: list[int]) -> None:
     whole = {(cls.__name__, how): scaled(cls, slice(0, 2), "none", how) for cls in CONFIGS for how in ("mean", "sum")}
-    for rank in run_ranks(synced, 2):
-        assert len(rank) == 8 * len(CONFIGS)
-        for (name, _, _, how), found in rank.items():
+    for rank in run_ranks(synced, len(shards), shards):
+        assert len(rank) == 4 * len(CONFIGS)
+        for (name, _, how), found in rank.items():
             for one, expected in zip(found, whole[name, how], strict=True):
                 torch.testing.assert_close(one, expected, rtol=1e-9, atol=1e-12)
 

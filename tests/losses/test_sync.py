@@ -25,8 +25,9 @@ from dltools.losses import (
 from dltools.meters import collect
 from tests.distributed.spawn import run_ranks
 from tests.losses import reference as ref
+from tests.losses.dense import CHANNELS, EVERY, changed, reads
 
-TERMS: dict[str, LossCfg[Any]] = {
+FOUR: dict[str, LossCfg[Any]] = {
     "ce": CELossCfg(ignore_index=255, label_smoothing=0.1),
     "dice": DiceLossCfg(ignore_index=255),
     "tversky": TverskyLossCfg(ignore_index=255, alpha=0.3, over="sample"),
@@ -40,8 +41,15 @@ CONFIGS: dict[str, LossCfg[Any]] = {
     "dice score": DiceLossCfg(ignore_index=255, empty="score", reduction="sum"),
     "tversky": TverskyLossCfg(ignore_index=255, over="sample", class_weights=(1.0, 2.0, 0.5)),
     "lovasz": LovaszSoftmaxLossCfg(ignore_index=255),
-    "combine": CombineCfg(terms=TERMS, weights={"dice": LinearWeightCfg(first=0.5, last=0.0, steps=5)}),
+    "combine": CombineCfg(terms=FOUR, weights={"dice": LinearWeightCfg(first=0.5, last=0.0, steps=5)}),
 }
+OWN = tuple(CONFIGS)
+CONFIGS |= {name: changed(cfg, ignore_index=255) for name, cfg in EVERY.items() if "exact" not in name}
+"""The order of all pixels is not known to a rank."""
+TERMS: dict[str, LossCfg[Any]] = {
+    cfg.tag: cfg for name, cfg in CONFIGS.items() if name.endswith("Loss multiclass") and "Hardest" not in name
+}
+ALL = CombineCfg(terms=TERMS, sync="mean")
 SHARDS = ([2, 1, 3], [0, 4])
 """Samples of each rank; in the second batch of each, all of rank 1 is ignored."""
 
@@ -60,8 +68,8 @@ class Wire(TorchDispatchMode):
 
 
 def whole(name: str, shards: list[int], ignored: bool) -> tuple[Tensor, Tensor]:
-    task = "multilabel" if name == "focal" else "multiclass"
-    pred, target = ref.batch(len(name), sum(shards), 3, 7, task=task)
+    task = getattr(reads(CONFIGS[name]), "task", "multiclass")
+    pred, target = ref.batch(len(name), sum(shards), CHANNELS[task], 7, task=task)
     target[0, ..., :3] = 255
     if ignored:
         target[shards[0] : shards[0] + shards[1]] = 255
@@ -72,13 +80,13 @@ def share(x: Tensor, shards: list[int], rank: int) -> Tensor:
     return x.split(shards)[rank].clone()
 
 
-def scales() -> Tensor:
-    return torch.linspace(0.5, 1.5, 3, dtype=torch.float64).view(1, 3, 1).requires_grad_()
+def scales(size: int = 3) -> Tensor:
+    return torch.linspace(0.5, 1.5, size, dtype=torch.float64).view(1, size, 1).requires_grad_()
 
 
 def run(cfg: LossCfg[Any], pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor, float]:
     """Loss, gradient by a parameter that all samples pass, logged value."""
-    scale, loss = scales(), cfg.build()
+    scale, loss = scales(pred.shape[1]), cfg.build()
     value = loss(pred * scale, target)
     (grad,) = torch.autograd.grad(value, scale)
     return value.detach(), grad, collect({"a": loss}, sync=False)["a/loss"]
@@ -91,21 +99,27 @@ def merge(grad: Tensor, how: str) -> Tensor:
     return grad / c10d.get_world_size() if how == "mean" else grad
 
 
+def ways(name: str) -> tuple[str, ...]:
+    return ("mean", "sum") if name in OWN else ("mean",)
+
+
 def synced(rank: int, shards: list[int]) -> dict[Any, Any]:
     out: dict[Any, Any] = {}
     for name, cfg in CONFIGS.items():
         for ignored in (False, True):
             pred, target = (share(x, shards, rank) for x in whole(name, shards, ignored))
-            for how in ("mean", "sum"):
+            for how in ways(name):
                 value, grad, logged = run(cfg.replace(sync=how), pred, target)
                 out[name, ignored, how] = value, merge(grad, how), logged
     pred, target = (share(x, shards, rank) for x in whole("combine", shards, False))
-    loss = CONFIGS["combine"].replace(sync="mean").build()
-    with Wire() as forward:
-        value = loss(pred.requires_grad_(), target)
-    with Wire() as backward:
-        value.backward()
-    out["calls"] = forward.calls, backward.calls
+    out["calls"] = []
+    for cfg in (CONFIGS["combine"].replace(sync="mean"), ALL):
+        loss = cfg.build()
+        with Wire() as forward:
+            value = loss(pred.requires_grad_(), target)
+        with Wire() as backward:
+            value.backward()
+        out["calls"].append((forward.calls, backward.calls))
     with Wire() as wire:
         loss.losses(pred, target)
     out["losses"] = wire.calls
@@ -159,17 +173,19 @@ def test_value_and_merged_gradient_are_those_of_one_process(ranks: Any) -> None:
         for ignored in (False, True):
             value, grad, _ = run(cfg, *whole(name, shards, ignored))
             for rank, out in enumerate(found):
-                for how in ("mean", "sum"):
+                for how in ways(name):
                     assert is_whole(out[name, ignored, how][:2], (value, grad)), (name, ignored, how)
                     seen = value.item() if shards[rank] and not (ignored and rank == 1) else math.nan
                     assert out[name, ignored, how][2] == pytest.approx(seen, rel=1e-6, nan_ok=True)
 
 
 def test_one_collective_forward_and_none_backward(ranks: Any) -> None:
+    assert len(TERMS) > 20
     for out in ranks[1]:
-        assert len(out["calls"][0]) == 1
-        assert "allreduce" in out["calls"][0][0]
-        assert out["calls"][1] == []
+        for forward, backward in out["calls"]:
+            assert len(forward) == 1
+            assert "allreduce" in forward[0]
+            assert backward == []
         assert len(out["losses"]) == 1
 
 
