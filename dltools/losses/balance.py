@@ -10,6 +10,7 @@ from annotated_types import Ge, Lt
 from torch import Tensor, nn
 
 from dltools.cfgutils.config import Config
+from dltools.losses.buffers import buffer_on
 from dltools.losses.distutils import Sync, own_share
 
 T_co = TypeVar("T_co", covariant=True)
@@ -88,11 +89,11 @@ class EmaNorm(Balance):
 
     def weigh(self, losses: Tensor, weights: Tensor, sync: Sync) -> tuple[Tensor, Tensor]:
         del sync  # the losses are those of all ranks already
+        average, mass = (buffer_on(self, name, losses.device) for name in ("average", "mass"))
         if self.training:
-            size = losses.detach().abs().to(self.average)
+            size = losses.detach().abs().to(average.dtype)
             counts = size.isfinite() & (size > 0)
             part = counts.double() * (1 - self.cfg.decay)
-            self.average.lerp_(torch.where(counts, size, 0), part)
-            self.mass.lerp_(torch.ones_like(part), part)
-        usual = self.average / self.mass
-        return weights / torch.where(self.mass > 0, usual, 1), torch.zeros_like(losses[0])
+            average.lerp_(torch.where(counts, size, 0), part)
+            mass.lerp_(torch.ones_like(part), part)
+        return weights / torch.where(mass > 0, average / mass, 1), torch.zeros_like(losses[0])

@@ -12,6 +12,7 @@ from dltools.cfgutils.config import build
 from dltools.errors import ConfigError, did_you_mean
 from dltools.losses.balance import Balance, BalanceCfg
 from dltools.losses.base import Loss, LossCfg
+from dltools.losses.buffers import buffer_on
 from dltools.losses.distutils import Sums
 from dltools.losses.view import MaybeTensor, View
 from dltools.losses.weights import Weight, WeightCfg
@@ -137,7 +138,7 @@ class Combine(Loss[CombineCfg]):
 
     def _weight(self, name: str, like: Tensor) -> Tensor:
         if name in self.schedules:
-            return self.schedules[name].at(self.schedule_step).to(like).squeeze(0)
+            return self.schedules[name].at(buffer_on(self, "schedule_step", like.device)).to(like.dtype).squeeze(0)
         return torch.full_like(like, float(cast(float, self.cfg.weights.get(name, 1.0))))
 
 

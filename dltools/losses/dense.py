@@ -11,6 +11,7 @@ from dltools.errors import ConfigError, ShapeError
 from dltools.functional.overlap import OnePass
 from dltools.functional.targets import Holds, Task
 from dltools.losses.base import Loss, LossCfg, T_co
+from dltools.losses.buffers import buffer_on
 from dltools.losses.view import View
 
 DenseCfgT = TypeVar("DenseCfgT", bound="DenseLossCfg[Any]")
@@ -38,11 +39,13 @@ class DenseLoss(Loss[DenseCfgT]):
     """A loss of logits or probabilities (N, C, *S) and class indices, or labels of the same shape."""
 
     class_weights: Tensor | None
+    which: Tensor | None
 
     def __init__(self, cfg: DenseCfgT | None = None, /, **fields: Any) -> None:
         super().__init__(cfg, **fields)
         weights = None if self.cfg.class_weights is None else torch.tensor(self.cfg.class_weights, dtype=torch.float64)
         self.register_buffer("class_weights", weights, persistent=False)
+        self.register_buffer("which", None, persistent=False)
 
     def look(self, view: View) -> OnePass:
         """The pass that this loss shares with its like; refuses class weights that do not fit."""
@@ -58,4 +61,15 @@ class DenseLoss(Loss[DenseCfgT]):
 
     def weights_like(self, x: Tensor) -> Tensor | None:
         """The class weights on the device and in the dtype of ``x``."""
-        return None if self.class_weights is None else self.class_weights.to(x)
+        if self.class_weights is None:
+            return None
+        return buffer_on(self, "class_weights", x.device).to(x.dtype)
+
+    def chosen(self, classes: tuple[int, ...], x: Tensor) -> Tensor:
+        """Which of the classes of ``x``, (..., C), are meant: (C,)."""
+        which, size = self.which, x.shape[-1]
+        if which is None or (len(which), which.device) != (size, x.device):
+            which = torch.tensor([c in classes for c in range(size)], device=x.device)
+            if not (torch.compiler.is_compiling() or torch.is_inference_mode_enabled()):
+                self.which = which
+        return which

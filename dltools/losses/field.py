@@ -64,7 +64,7 @@ class ChosenLoss(DenseLoss[FieldCfgT]):
             weights = torch.ones(num_classes, dtype=like.dtype, device=like.device)
         if self.cfg.classes is None:
             return weights
-        return weights * torch.tensor([c in self.cfg.classes for c in range(num_classes)], device=like.device)
+        return weights * self.chosen(self.cfg.classes, weights)
 
 
 class FieldLoss(ChosenLoss[FieldCfgT]):

@@ -65,7 +65,7 @@ class ClassLoss(DenseLoss[OverlapCfgT]):
         left_out = absent if self.cfg.empty == "skip" else total == 0
         weights = self.weights_like(loss)
         if self.cfg.classes is not None:
-            chosen = torch.tensor([c in self.cfg.classes for c in range(loss.shape[-1])], device=loss.device)
+            chosen = self.chosen(self.cfg.classes, loss)
             weights = chosen.to(loss.dtype) if weights is None else torch.where(chosen, weights, 0)
         kept = left_out.logical_not().to(loss.dtype) if weights is None else torch.where(left_out, 0, weights)
         loss = loss.masked_fill(left_out if weights is None else kept == 0, 0)

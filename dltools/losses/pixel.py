@@ -12,6 +12,7 @@ from torch import Tensor
 from dltools.functional.overlap import OnePass
 from dltools.functional.sums import ratio, total
 from dltools.functional.targets import Labels
+from dltools.losses.buffers import buffer_on
 from dltools.losses.dense import DenseCfgT, DenseLoss
 from dltools.losses.distutils import Sums
 from dltools.losses.view import View
@@ -41,7 +42,7 @@ class AnyPixelLoss(DenseLoss[DenseCfgT]):
         """The class weight of each element, if there are any: of a soft pixel, that of its classes by their shares."""
         if self.class_weights is None:
             return None
-        y, classes = labels.y, self.class_weights.to(labels.valid.device, labels.dtype)
+        y, classes = labels.y, buffer_on(self, "class_weights", labels.valid.device).to(labels.dtype)
         if not labels.of_pixels:
             return along_channels(classes, y)
         return (y * along_channels(classes, y)).sum(1) if labels.soft else classes[y]

@@ -50,4 +50,4 @@ def of_classes(values: Tensor, passed: OnePass) -> Tensor:
     if len(values) != num_classes:
         given = f"{len(values)} class_counts for pred {tuple(passed.pred.shape)}"
         raise ShapeError(given, expected=f"{num_classes} of them, one for each class")
-    return values.to(passed.log_p)
+    return values.to(passed.log_p.dtype)

@@ -9,6 +9,7 @@ from dltools.cfgutils.annotations import NonNegative, Positive
 from dltools.functional.softmax_pass import softmax_pass
 from dltools.functional.sums import one_of
 from dltools.functional.targets import Labels
+from dltools.losses.buffers import buffer_on
 from dltools.losses.classification.classes import CountedLossCfg, of_classes, scores
 from dltools.losses.pixel import AnyPixelLoss
 from dltools.losses.view import View
@@ -45,7 +46,7 @@ class LDAMLoss(AnyPixelLoss[LDAMLossCfg]):
     def elements(self, view: View) -> tuple[Labels, Tensor, Tensor | None]:
         passed = self.look(view)
         z, labels, share = scores(passed, view.target), passed.labels, self.share_of(passed.labels)
-        margin = of_classes(self.margin, passed)[labels.y].unsqueeze(1)
+        margin = of_classes(buffer_on(self, "margin", z.device), passed)[labels.y].unsqueeze(1)
         wide = torch.where(one_of(labels.y, z.shape[1]), margin, 0)
         log_p, _ = softmax_pass(self.cfg.scale * (z - wide), labels.y, labels.valid)
         return labels, -log_p if share is None else -log_p * share, share

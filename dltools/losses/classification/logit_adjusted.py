@@ -8,6 +8,7 @@ from torch import Tensor
 from dltools.cfgutils.annotations import NonNegative
 from dltools.functional.probs import log_of, tiny_of
 from dltools.functional.targets import Labels
+from dltools.losses.buffers import buffer_on
 from dltools.losses.classification.classes import CountedLossCfg, of_classes
 from dltools.losses.pixel import AnyPixelLoss, along_channels
 from dltools.losses.view import View
@@ -42,7 +43,7 @@ class LogitAdjustedLoss(AnyPixelLoss[LogitAdjustedLossCfg]):
     def elements(self, view: View) -> tuple[Labels, Tensor, Tensor | None]:
         passed = self.look(view)
         labels, log_p = passed.labels, passed.log_p
-        shift = of_classes(self.shift, passed)
+        shift = of_classes(buffer_on(self, "shift", log_p.device), passed)
         # softmax(z + shift) = p e^shift / sum(p e^shift): no second softmax
         norm = log_of((passed.prob * along_channels(shift.exp(), passed.prob)).sum(1), tiny_of(log_p))
         if labels.soft:

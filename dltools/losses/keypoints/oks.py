@@ -12,6 +12,7 @@ from dltools.cfgutils.annotations import Positive
 from dltools.errors import ConfigError, ShapeError
 from dltools.functional.sums import ratio
 from dltools.losses.base import LossCfg
+from dltools.losses.buffers import buffer_on
 from dltools.losses.element import read_elements
 from dltools.losses.view import View, follow
 from dltools.losses.weighing import MeanLoss, Pair, refuse_values
@@ -58,8 +59,9 @@ class OKSLoss(MeanLoss[OKSLossCfg]):
     def weighed(self, view: View) -> tuple[Tensor, Tensor]:
         pair, area = self._look(view)
         size = area.to(pair.dtype).clamp_min(_LEAST).unsqueeze(1)
+        sigmas = buffer_on(self, "sigmas", size.device).to(size.dtype)
         distance = (pair.pred - pair.target).square().sum(-1)
-        similarity = torch.exp(-distance / (8 * size * self.sigmas.to(size).square()))
+        similarity = torch.exp(-distance / (8 * size * sigmas.square()))
         each, weight = (pair.weigh(x.unsqueeze(-1))[0].sum((1, 2)) for x in (similarity, torch.ones_like(similarity)))
         seen = weight != 0
         return torch.where(seen, 1 - ratio(each, weight), 0), seen.count_nonzero().double()

@@ -8,6 +8,7 @@ from torch import Tensor
 from dltools.cfgutils.annotations import NonNegative, Unit
 from dltools.errors import ConfigError, ShapeError
 from dltools.functional.targets import Task
+from dltools.losses.buffers import buffer_on
 from dltools.losses.dense import DenseLossCfg
 from dltools.losses.pixel import SidedPixelLoss, along_channels
 
@@ -49,7 +50,7 @@ class BCELoss(SidedPixelLoss[BCELossCfg]):
     def pixel(self, log_p: Tensor, positive: Tensor) -> Tensor:
         if self.cfg.pos_weight == 1:
             return -log_p
-        weight = self.pos_weight.to(log_p)
+        weight = buffer_on(self, "pos_weight", log_p.device).to(log_p.dtype)
         if weight.ndim:
             if len(weight) != log_p.shape[1]:
                 given = f"{len(weight)} pos_weight for pred {tuple(log_p.shape)}"
