@@ -12,8 +12,8 @@ from annotated_types import Ge, Gt, Le, Lt
 from hypothesis import strategies as st
 
 from dltools.cfgutils import Config, Record
-from dltools.cfgutils.config import members
 from dltools.cfgutils.annotations import ConfigProblems
+from dltools.cfgutils.config import members
 from dltools.cfgutils.record import field_names, hints
 from dltools.errors import ConfigError
 

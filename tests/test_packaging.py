@@ -32,7 +32,8 @@ def test_core_dependencies_are_few_and_have_lower_bounds_only() -> None:
 
 
 def test_extras_are_those_promised() -> None:
-    assert set(EXTRAS) == set("augs metrics data tune tensorboard mlflow wandb export plot models optim all dev".split())
+    promised = "augs metrics data tune tensorboard mlflow wandb export plot models optim all dev"
+    assert set(EXTRAS) == set(promised.split())
     (everything,) = EXTRAS["all"]
     # timm requires torchvision, whose usual builds would replace a CPU build of torch
     assert everything.extras == set(EXTRAS) - {"all", "dev", "models"}

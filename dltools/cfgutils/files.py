@@ -88,7 +88,7 @@ class _Dumper(yaml.SafeDumper):
 _Dumper.add_representer(list, _Dumper.of_list)
 _Dumper.add_representer(str, _Dumper.of_str)
 _Reader.yaml_implicit_resolvers = {}
-for _kind, (_pattern, _) in SCALARS.items():
+for _kind, (_pattern, _made) in SCALARS.items():
     for _class in (_Reader, _Dumper):
         _class.add_implicit_resolver(f"{YAML}{_kind}", re.compile(f"^(?:{_pattern})$"), None)
 

@@ -40,7 +40,7 @@ class ClassMatrixLoss(EmbeddingLoss[MatrixCfgT]):
     needs: Needs = "nothing"
 
     def setup(self) -> None:
-        self.num_classes = self.cfg.num_classes
+        self.num_classes: int | None = self.cfg.num_classes
         start = 0.01 * torch.randn(self.cfg.num_classes, self.cfg.dim, generator=key(0, "class matrix").torch())
         self.weight: nn.Parameter = nn.Parameter(start)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -26,7 +26,7 @@ class _ModuleCfg(LossCfg[T_co]):
 class ModuleLoss(MeanLoss["_ModuleCfg[Any]"]):
     """What ``from_module`` gives."""
 
-    config = _ModuleCfg
+    config: ClassVar[type[LossCfg[Any]]] = _ModuleCfg
     module: nn.Module
 
     def weighed(self, view: View) -> tuple[Tensor, Tensor]:

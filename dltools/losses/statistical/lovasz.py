@@ -167,4 +167,5 @@ def _weight(passed: OnePass) -> Tensor:
     return passed.labels.weight.unsqueeze(1) if passed.labels.of_pixels else passed.labels.weight
 
 
-LovaszSoftmax, LovaszSoftmaxCfg = LovaszSoftmaxLoss, LovaszSoftmaxLossCfg
+LovaszSoftmax = LovaszSoftmaxLoss
+LovaszSoftmaxCfg = LovaszSoftmaxLossCfg

@@ -73,4 +73,5 @@ class BoundaryLoss(FieldLoss[BoundaryLossCfg]):
         return replace(passed, labels=passed.labels._replace(y=distance))
 
 
-SurfaceLoss, SurfaceLossCfg = BoundaryLoss, BoundaryLossCfg
+SurfaceLoss = BoundaryLoss
+SurfaceLossCfg = BoundaryLossCfg

@@ -93,4 +93,5 @@ def _stretch(x: Tensor, valid: Tensor) -> Tensor:
     return torch.where(valid & uneven, (x - low) / torch.where(uneven, span, 1), x)
 
 
-HausdorffDTLoss, HausdorffDTLossCfg = HausdorffLoss, HausdorffLossCfg
+HausdorffDTLoss = HausdorffLoss
+HausdorffDTLossCfg = HausdorffLossCfg

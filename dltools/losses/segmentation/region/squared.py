@@ -51,5 +51,7 @@ class SqJaccardLoss(OverlapLoss[SqJaccardLossCfg]):
         return ratio(counts.inter, counts.pred_sq + counts.target_sq - counts.inter)
 
 
-SqDice, SqDiceCfg = SqDiceLoss, SqDiceLossCfg
-SqJaccard, SqJaccardCfg = SqJaccardLoss, SqJaccardLossCfg
+SqDice = SqDiceLoss
+SqDiceCfg = SqDiceLossCfg
+SqJaccard = SqJaccardLoss
+SqJaccardCfg = SqJaccardLossCfg
