@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from dltools.cfgutils import Config
 from dltools.errors import ShapeError
 from dltools.functional.widen import widen
 from dltools.losses.base import LossCfg, T_co
@@ -26,7 +27,7 @@ class _ModuleCfg(LossCfg[T_co]):
 class ModuleLoss(MeanLoss["_ModuleCfg[Any]"]):
     """What ``from_module`` gives."""
 
-    config: ClassVar[type[LossCfg[Any]]] = _ModuleCfg
+    config: ClassVar[type[Config[Any]]] = _ModuleCfg
     module: nn.Module
 
     def weighed(self, view: View) -> tuple[Tensor, Tensor]:
