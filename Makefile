@@ -1,4 +1,4 @@
-.PHONY: demo test check bench docs clean
+.PHONY: demo test check bench mutants docs clean
 PYTHON ?= python3
 export PYTHON
 unexport PYTHONDONTWRITEBYTECODE # without compiled files each of the many processes of the tests compiles torch anew
@@ -16,6 +16,10 @@ check: $(READY)  ## lint, types, layers, the wheel
 
 bench: $(READY)  ## ratios to peers
 	@scripts/bench
+
+mutants: $(READY)  ## do the tests see small faults in the foundations? an hour or two; GROUPS="meters dist" are some of them
+	@scripts/venv .venv -r requirements.txt "mutmut>=3.8,<4"
+	@.venv/bin/python scripts/mutants.py $(GROUPS)
 
 docs: $(READY)  ## the reference as HTML
 	@.venv/bin/pdoc --docformat restructuredtext --math --output-directory build/docs dltools

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 import tempfile
 import traceback
@@ -18,10 +19,11 @@ import torch.distributed as c10d
 def run_ranks(function: Callable[..., Any], world: int, *args: Any, seconds: float = 60.0) -> list[Any]:
     """``function(rank, *args)`` of every rank; results must pickle.
 
-    An error of a rank is raised here with its traceback. The processes are forked off one that has imported torch.
+    An error of a rank is raised here with its traceback. The processes are forked off one that has imported torch, or,
+    where `DLTOOLS_RANKS` says "fork", off this one: so they have the fault that `make mutants` has planted in it.
     """
     with tempfile.TemporaryDirectory() as folder:
-        context = multiprocessing.get_context("forkserver")
+        context = multiprocessing.get_context(os.environ.get("DLTOOLS_RANKS", "forkserver"))
         context.set_forkserver_preload(["torch.distributed", "hypothesis", "pytest"])
         results = context.SimpleQueue()
         meet = f"file://{Path(folder) / 'meet'}"
