@@ -12,6 +12,8 @@ from importlib import metadata
 from typing import Any, NamedTuple
 
 from dltools.cfgutils.config import product_class
+from dltools.cfgutils.describe import help_text
+from dltools.cfgutils.record import Record
 from dltools.errors import ConfigError, did_you_mean
 
 KINDS = (
@@ -27,6 +29,8 @@ KINDS = (
     "policies",
 )
 """Areas whose configs build something."""
+BESIDE = ("cfgutils", "meters", "states", "visualizers")
+"""Packages whose public names are no components."""
 PRESETS = "presets"
 """The kind of the policies' ready configs."""
 
@@ -64,9 +68,8 @@ def catalog(kind: str = "*", pattern: str = "*") -> list[Entry]:
 def show(name: str) -> str:
     """Everything about one component: what it is, its fields with docs and defaults; of a base class, what to write.
 
-    Of a policy's preset: where it differs from the defaults, and its YAML.
+    Of a policy's preset: where it differs from the defaults, and its YAML. Of any other public name: its docstring.
     """
-    from dltools.cfgutils.describe import help_text
     from dltools.policies.presets import describe_preset, presets
 
     if preset := presets().get(name):
@@ -76,19 +79,30 @@ def show(name: str) -> str:
         entry, doc = entries[tag], _doc(entries[tag].config)
         fields = help_text(entry.config)
         return "\n\n".join([f"{entry.kind}: {entry.tag}", *([] if fields.startswith(doc) else [doc]), fields])
-    bases = {one.__name__: one for one in _bases()}
-    if name not in bases:
-        raise ConfigError(f"no component {name!r}", hint=did_you_mean(name, [*entries, *bases]))
-    base = bases[name]
-    methods = [f"  {method}{inspect.signature(getattr(base, method))}" for method in sorted(base.__abstractmethods__)]
-    return "\n\n".join([f"{base.__module__}: {name}", inspect.getdoc(base) or "", "\n".join(["To write:", *methods])])
+    public = dict(_public())
+    if name not in public:
+        raise ConfigError(f"no component {name!r}", hint=did_you_mean(name, [*entries, *public]))
+    return _described(name, public[name])
 
 
-def _bases() -> Iterator[type[Any]]:
-    """The exported classes that one derives from: those with abstract methods."""
-    for area in KINDS:
+def _described(name: str, one: Any) -> str:
+    """A public name that is no component."""
+    head, doc = f"{one.__module__}: {name}", inspect.getdoc(one) or ""
+    if isinstance(one, type) and issubclass(one, Record):
+        return f"{head}\n\n{help_text(one)}"
+    if inspect.isabstract(one):
+        methods = [f"  {method}{inspect.signature(getattr(one, method))}" for method in sorted(one.__abstractmethods__)]
+        return "\n\n".join([head, doc, "\n".join(["To write:", *methods])])
+    return f"{head}{inspect.signature(one)}\n\n{doc}" if inspect.isfunction(one) else f"{head}\n\n{doc}"
+
+
+def _public() -> Iterator[tuple[str, Any]]:
+    """What the packages export that has a docstring of its own."""
+    for area in (*KINDS, *BESIDE):  # of two with one name the later is shown
         package = importlib.import_module(f"dltools.{area}")
-        yield from (one for name in package.__all__ if inspect.isabstract(one := getattr(package, name)))
+        for name in package.__all__:
+            if inspect.isclass(one := getattr(package, name)) or inspect.isfunction(one):
+                yield name, one
 
 
 def _entries(kind: str) -> Iterator[tuple[str, Entry]]:

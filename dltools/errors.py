@@ -6,6 +6,9 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+SHOWN = 24
+"""Legal names that an error lists at most."""
+
 
 class DltoolsError(Exception):
     """Base of all errors of dltools.
@@ -66,13 +69,16 @@ class MissingExtraError(DltoolsError, ImportError):
 
 
 def did_you_mean(name: str, legal: Iterable[str]) -> str:
-    """The tail of an error about a name: the nearest legal one, else all of them.
+    """The tail of an error about a name: the nearest legal one, else all of them, or the first ``SHOWN``.
 
     >>> did_you_mean("alhpa", ["alpha", "beta"])
     "did you mean 'alpha'?"
     >>> did_you_mean("x", ["beta", "alpha"])
     'known: alpha, beta'
+    >>> did_you_mean("x", map(str, range(100, 200)))[-24:]
+    '122, 123, and 76 more'
     """
     names = sorted(set(legal))
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}"
+    more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names[:SHOWN]) or 'none'}{more}"

@@ -68,6 +68,20 @@ def test_show_gives_the_formula_the_fields_and_their_defaults() -> None:
     assert said("show", "Jaccard").startswith("metrics: IoU\n"), "an alias shows what it names"
 
 
+@pytest.mark.parametrize(
+    ("name", "said_of_it"),
+    [
+        ("Record", "dltools.cfgutils.record: Record\n\nValidated, read-only fields"),
+        ("GroupRuleCfg", "\n  lr_mult: NonNegative = 1.0\n"),
+        ("LossCfg", "\n  sync: Literal['none', 'mean', 'sum'] = 'none'\n"),
+        ("collect", "collect(tree: 'Source | Mapping[str, Any]', *, "),
+        ("curves", "\nExtra: ``plot``.\n"),
+    ],
+)
+def test_show_knows_what_is_no_component(name: str, said_of_it: str) -> None:
+    assert said_of_it in said("show", name)
+
+
 def test_show_and_list_know_the_presets(monkeypatch: pytest.MonkeyPatch) -> None:
     text = said("show", "classification")
     assert text.startswith("preset: classification, of ClassificationPolicy; `dltools run classification [file.yaml] ")

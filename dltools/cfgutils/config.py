@@ -85,7 +85,7 @@ class Config(Record, Generic[T_co]):
         if "type" not in given and cls.tag:
             return cls, fields
         if "type" not in given:
-            raise ConfigError(f"type is missing; expected one of {', '.join(tags(cls))}")
+            raise ConfigError(f"type is missing; say it even of the default; {did_you_mean('', tags(cls))}")
         tag = str(given["type"])
         for found in (members(cls).get(tag), getattr(_home(cls), f"{tag}Cfg", None)):  # which imports its module
             if isinstance(found, type) and issubclass(found, cls) and found.tag:

@@ -93,7 +93,8 @@ class EarlyStopper(Component[EarlyStopperCfg]):
             self.target.keep(report)
         reason = next((text for text, yes in zip(reasons, holds, strict=True) if yes), "")
         if not reason and self.num_bad >= self.cfg.patience:
-            reason = f"nothing better than {self._best():g} in {self.num_bad} reports"
+            nothing = f"nothing better than {self._best():g} in {self.num_bad} reports"
+            reason = self.target.missing(report) or nothing
         return Decision(bool(reason), bool(best), reason)
 
     def state_dict(self) -> dict[str, Any]:
@@ -121,7 +122,8 @@ class EarlyStopper(Component[EarlyStopperCfg]):
     def _reasons(self, report: Judged) -> dict[str, bool]:
         """Each reason to stop at once, and whether it holds."""
         cfg, value = self.cfg, self.target.value(report)
-        found = {f"{cfg.target.expr} is {value:g}": cfg.on_nan == "stop" and not math.isfinite(value)}
+        why = self.target.missing(report) or f"{cfg.target.expr} is {value:g}"
+        found = {why: cfg.on_nan == "stop" and not math.isfinite(value)}
         if cfg.diverge_at is not None:
             sign = self.target.direction(report)
             found[f"{value:g} is as bad as diverge_at, {cfg.diverge_at:g}"] = sign * (value - cfg.diverge_at) >= 0

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 from dltools.cfgutils.annotations import NonNegative
 from dltools.cfgutils.component import Component
 from dltools.cfgutils.config import Config
-from dltools.errors import ConfigError
+from dltools.errors import ConfigError, did_you_mean
 from dltools.meters.report import Report
 from dltools.metrics.expression import Comparison, Expression, comparison
 
@@ -110,6 +110,13 @@ class Target(Component[TargetCfg]):
         if isinstance(report, (int, float)):
             return float(report)
         return float(report[self.cfg.expr]) if self.cfg.expr in report else self._parts.value(report)
+
+    def missing(self, report: Judged) -> str:
+        """The first name of the expression that a report lacks, with the nearest that it has; empty if it lacks none."""
+        if isinstance(report, (int, float)) or self.cfg.expr in report:
+            return ""
+        lacking = (name for name in self._parts.value.names if name not in report)
+        return next((f"no {name!r} in the report; {did_you_mean(name, report)}" for name in lacking), "")
 
     def better(self, a: Judged, b: Judged | None) -> bool:
         """Whether ``a`` is better than ``b``, or good for a start if there is no ``b``. Changes nothing."""

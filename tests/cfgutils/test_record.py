@@ -65,7 +65,7 @@ def test_all_mistakes_are_reported_together() -> None:
         "GroupCfg: parts.a.x: unknown; known: radius, share",
         "GroupCfg: parts.b: type is 'Pen' (Pen belongs to ToolCfg), no ShapeCfg; known: Disc, Group",
         "GroupCfg: parts.c: got 3; expected a ShapeCfg",
-        "GroupCfg: parts.d: type is missing; expected one of Disc, Group",
+        "GroupCfg: parts.d: type is missing; say it even of the default; known: Disc, Group",
         "GroupCfg: weights.a: got 'x'; input should be a valid number or type is 'x', no DiscCfg; known: Disc",
         "GroupCfg: weights.b.share: got 3; input should be less than or equal to 1",
     ]

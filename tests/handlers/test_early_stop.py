@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -66,7 +66,6 @@ def test_what_is_no_number(value: float) -> None:
     assert f"val/loss is {value:g}" in decision.reason
     counting = EarlyStopper(target=MIN, on_nan="count", patience=2)
     assert [bool(counting(x)) for x in (1.0, value, 0.5, value, value)] == [False, False, False, False, True]
-    assert EarlyStopper(target=MIN)({"val/los": 1.0}).reason == "val/loss is nan"
 
 
 def test_divergence() -> None:
@@ -114,3 +113,11 @@ def test_rank_0_decides() -> None:
     first, second = run_ranks(decide, 2)
     assert [decision[:2] for decision in first[:3]] == [(False, True), (False, False), (True, False)]
     assert first == second
+
+
+@pytest.mark.parametrize("on_nan", ["stop", "count"])
+def test_a_name_that_no_report_has_is_named(on_nan: Literal["stop", "count"]) -> None:
+    target = TargetCfg(expr="val/accc", mode="max")
+    decision = build(EarlyStopperCfg(target=target, on_nan=on_nan, patience=1))({"val/acc": 1.0})
+    assert decision.stop
+    assert decision.reason == "no 'val/accc' in the report; did you mean 'val/acc'?"

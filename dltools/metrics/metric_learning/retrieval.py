@@ -117,7 +117,7 @@ class PrecisionAtK(RetrievalMetric[PrecisionAtKCfg]):
         return self.cfg.k
 
     def scores(self, found: Neighbours) -> Tensor:
-        return found.relevant[:, : self.cfg.k].sum(1) / self.cfg.k
+        return found.relevant[:, : self.cfg.k].double().sum(1) / self.cfg.k
 
 
 class RPrecisionCfg(RetrievalMetricCfg["RPrecision"]):
@@ -134,7 +134,7 @@ class RPrecision(RetrievalMetric[RPrecisionCfg]):
     """
 
     def scores(self, found: Neighbours) -> Tensor:
-        return among_first(found).sum(1) / found.num_relevant.clamp_min(1)
+        return among_first(found).double().sum(1) / found.num_relevant.clamp_min(1)
 
 
 class MAPAtRCfg(RetrievalMetricCfg["MAPAtR"]):
@@ -172,7 +172,7 @@ class MRR(RetrievalMetric[MRRCfg]):
     """
 
     def scores(self, found: Neighbours) -> Tensor:
-        return 1 / found.first().clamp_min(1)
+        return 1 / found.first().clamp_min(1).double()
 
 
 class NDCGCfg(RetrievalMetricCfg["NDCG"]):

@@ -77,7 +77,7 @@ def test_values(seed: int, n: int, k: int, distance: Any) -> None:
     report = metrics.compute()
     queries = relevances(x.astype(np.float32), labels, distance)
     for name, value in by_hand(queries, k).items():
-        assert report[name] == pytest.approx(value, abs=1e-6, nan_ok=True)
+        assert report[name] == pytest.approx(value, abs=1e-12, nan_ok=True)
     assert report.n["map"] == len(queries)
 
 
