@@ -112,7 +112,7 @@ class Target(Component[TargetCfg]):
         return float(report[self.cfg.expr]) if self.cfg.expr in report else self._parts.value(report)
 
     def missing(self, report: Judged) -> str:
-        """The first name of the expression that a report lacks, with the nearest that it has; empty if it lacks none."""
+        """The first name that a report lacks, with the nearest that it has; empty if it lacks none."""
         if isinstance(report, (int, float)) or self.cfg.expr in report:
             return ""
         lacking = (name for name in self._parts.value.names if name not in report)
