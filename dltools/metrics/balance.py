@@ -13,6 +13,7 @@ from dltools.cfgutils.annotations import PositiveInt
 from dltools.errors import ShapeError
 from dltools.meters.report import Reading
 from dltools.metrics.base import Metric, MetricCfg
+from dltools.metrics.classification.reading import left_out
 from dltools.states import State, States, Sum
 
 
@@ -124,10 +125,8 @@ class ClassStats(Metric[ClassStatsCfg]):
 
     def judged(self, label: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
         """Which labels count, and which are out of range."""
-        ignore = self.cfg.ignore_index if isinstance(self.cfg.ignore_index, tuple) else (self.cfg.ignore_index,)
-        for one in ignore:
-            if one is not None:
-                counts = counts & (label != one)
+        for one in left_out(self.cfg.ignore_index):
+            counts = counts & (label != one)
         legal = (label >= 0) & (label < self.cfg.num_classes)
         return counts & legal, counts & ~legal
 

@@ -16,6 +16,11 @@ Holds = Literal["logits", "probs", "log_probs", "labels"]
 _WIDE = {torch.uint16, torch.uint32, torch.uint64}
 
 
+def left_out(ignore_index: int | tuple[int, ...] | None) -> tuple[int, ...]:
+    """The labels that a config's field leaves out."""
+    return () if ignore_index is None else ignore_index if isinstance(ignore_index, tuple) else (ignore_index,)
+
+
 class Form:
     """How inputs are to be read.
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dltools.metrics.base import Metric, MetricCfg
-from dltools.metrics.classification.reading import Form, Task, check, truth
+from dltools.metrics.classification.reading import Form, Task, check, left_out, truth
 
 T_co = TypeVar("T_co", covariant=True)
 CfgT = TypeVar("CfgT", bound="ScoredMetricCfg[Any]")
@@ -29,8 +29,7 @@ class ScoredMetricCfg(MetricCfg[T_co]):
 
     def form(self, num_classes: int) -> Form:
         """How inputs with so many classes are read."""
-        ignore = self.ignore_index if isinstance(self.ignore_index, tuple) else (self.ignore_index,)
-        return Form(self.task, num_classes, self.holds, 0.5, tuple(label for label in ignore if label is not None))
+        return Form(self.task, num_classes, self.holds, 0.5, left_out(self.ignore_index))
 
 
 class ScoredMetric(Metric[CfgT]):

@@ -12,7 +12,7 @@ from dltools.cfgutils.annotations import PositiveInt
 from dltools.errors import ConfigError
 from dltools.meters.report import Reading
 from dltools.metrics.base import Metric, MetricCfg
-from dltools.metrics.classification.reading import Form, check
+from dltools.metrics.classification.reading import Form, check, left_out
 from dltools.metrics.classification.scored import as_channels, labels_of
 from dltools.states import State, States, Sum
 
@@ -43,9 +43,7 @@ class TopKMetric(Metric[CfgT]):
     joins = True
 
     def setup(self) -> None:
-        ignore = self.cfg.ignore_index if isinstance(self.cfg.ignore_index, tuple) else (self.cfg.ignore_index,)
-        known = tuple(label for label in ignore if label is not None)
-        self.form: Form = Form("multiclass", self.cfg.num_classes, "logits", 0.5, known)
+        self.form: Form = Form("multiclass", self.cfg.num_classes, "logits", 0.5, left_out(self.cfg.ignore_index))
         self.num_ranks: int = self.cfg.max_k or self.cfg.num_classes
 
     def layout(self) -> Mapping[str, State]:

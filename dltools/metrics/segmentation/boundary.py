@@ -16,7 +16,7 @@ from dltools.cfgutils.annotations import PositiveInt
 from dltools.errors import ConfigError, ShapeError
 from dltools.meters.report import Reading
 from dltools.metrics.base import Metric, MetricCfg
-from dltools.metrics.classification.reading import Form, Holds, check, read
+from dltools.metrics.classification.reading import Form, Holds, check, left_out, read
 from dltools.states import State, States, Sum
 
 
@@ -55,9 +55,8 @@ class BoundaryIoU(Metric[BoundaryIoUCfg]):
     higher: ClassVar[bool | None] = True
 
     def setup(self) -> None:
-        ignore = self.cfg.ignore_index if isinstance(self.cfg.ignore_index, tuple) else (self.cfg.ignore_index,)
-        known = tuple(label for label in ignore if label is not None)
-        self.form: Form = Form("multiclass", self.cfg.num_classes, self.cfg.holds, 0.5, known)
+        ignore = left_out(self.cfg.ignore_index)
+        self.form: Form = Form("multiclass", self.cfg.num_classes, self.cfg.holds, 0.5, ignore)
 
     def layout(self) -> Mapping[str, State]:
         """Pixels of rims: common ones and all; pixels with a label out of range."""

@@ -15,7 +15,7 @@ from dltools.cfgutils.annotations import NonNegative, NonNegativeInt, Positive, 
 from dltools.errors import ConfigError, ShapeError
 from dltools.meters.report import Array, Reading
 from dltools.metrics.base import Metric, MetricCfg
-from dltools.metrics.classification.reading import Form, Holds, check, read
+from dltools.metrics.classification.reading import Form, Holds, check, left_out, read
 from dltools.metrics.segmentation.surfaces import Convention, between, surface_of
 from dltools.states import State, States, Sum, Table
 
@@ -31,6 +31,8 @@ class SurfaceMetricCfg(MetricCfg[T_co]):
     """Which are measured; all but 0, the background, if empty."""
     holds: Holds = "logits"
     """What pred is: scores (N, C, *S), or labels in the shape of target."""
+    ignore_index: int | tuple[int, ...] | None = None
+    """Labels that are left out: such pixels are on both sides as if beyond the image's border."""
     spacing: tuple[Positive, ...] = ()
     """Size of a pixel along each axis; 1 if empty."""
     percentile: Annotated[float, Gt(0), Le(100)] = 95.0
@@ -57,7 +59,8 @@ class SurfaceMetric(Metric[CfgT]):
     higher: ClassVar[bool | None] = False
 
     def setup(self) -> None:
-        self.form: Form = Form("multiclass", self.cfg.num_classes, self.cfg.holds, 0.5, ())
+        ignore = left_out(self.cfg.ignore_index)
+        self.form: Form = Form("multiclass", self.cfg.num_classes, self.cfg.holds, 0.5, ignore)
         self.classes: tuple[int, ...] = self.cfg.classes or tuple(range(1, self.cfg.num_classes))
         tolerances = [f"nsd_{t:g}" for t in self.cfg.tolerances]
         self.columns: tuple[str, ...] = ("hd", f"hd{self.cfg.percentile:g}", "assd", "missed", *tolerances)
@@ -80,8 +83,9 @@ class SurfaceMetric(Metric[CfgT]):
         bad = 0
         for counts, a, b in zip(valid.tolist(), guess.cpu().numpy(), truth.cpu().numpy(), strict=True):
             if counts:
-                rows += [self.compare(a == c, b == c) for c in self.classes]
-                bad += int(np.count_nonzero((np.minimum(a, b) < 0) | (np.maximum(a, b) >= self.form.sides)))
+                out = b == self.form.sides + 1
+                rows += [self.compare((a == c) & ~out, b == c) for c in self.classes]
+                bad += int(np.count_nonzero(~out & ((np.minimum(a, b) < 0) | (np.maximum(a, b) >= self.form.sides))))
         s.append("rows", {"x": torch.tensor(rows, dtype=torch.float64)})
         s["invalid"] += bad
 
@@ -116,7 +120,7 @@ class SurfaceMetric(Metric[CfgT]):
         return Reading(_mean(known), len(known), higher, by_class, invalid=invalid, resample=pairs)
 
     def legal(self) -> str:
-        return f"Legal labels are 0 to {self.cfg.num_classes - 1}."
+        return f"Legal labels are 0 to {self.cfg.num_classes - 1}; ignore_index leaves others out."
 
 
 class SurfaceDistanceCfg(SurfaceMetricCfg["SurfaceDistance"]):

@@ -122,6 +122,31 @@ def test_missed_objects_and_empty_images() -> None:
     assert diagonal.compute()["surface_distance/hd95"] == pytest.approx(math.hypot(32, 32) / 2)
 
 
+@pytest.mark.parametrize("convention", ["pixel", "surfel"])
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=5)
+def test_labels_left_out_are_beyond_the_border(convention: Any, seed: int) -> None:
+    pred, target = blobs(seed, (14, 12)), blobs(seed + 1, (14, 12))
+    ignoring, cut = (
+        build(SurfaceDistanceCfg(num_classes=3, holds="labels", convention=convention, ignore_index=ignore))
+        for ignore in ((7, 255), None)
+    )
+    marked = target.clone()
+    marked[:, :4], marked[:, :, -3:] = 255, 7
+    ignoring.update(pred, marked)
+    cut.update(pred[:, 4:, :-3], target[:, 4:, :-3])
+    assert dict(ignoring.compute()) == pytest.approx(dict(cut.compute()), nan_ok=True)
+
+
+def test_a_label_that_is_not_left_out_has_no_distance() -> None:
+    a, b = squares(3)
+    b[0, 0] = 255
+    metric = SurfaceDistance(num_classes=2, holds="labels")
+    metric.update(a, b)
+    with pytest.warns(UserWarning, match="32 elements cannot be counted.*0 to 1; ignore_index leaves others out"):
+        assert math.isnan(metric.compute()["surface_distance/hd"])
+
+
 def test_without_scipy_by_distance_maps(monkeypatch: pytest.MonkeyPatch) -> None:
     pred, target = blobs(1, (12, 14)), blobs(2, (12, 14))
     reports = []
