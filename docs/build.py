@@ -34,9 +34,11 @@ def markdown(text: str) -> str:
 
 
 def source(entry: Entry) -> str:
-    """The paper or book that the docstring ends with."""
-    last = paragraphs(entry)[-1]
-    found = SOURCE.match(last)
+    """The paper or book that the docstring ends with, without sentences before it."""
+    sentences = re.split(r"(?<=\.)\s+(?=[A-Z])", paragraphs(entry)[-1])
+    while len(sentences) > 1 and not SOURCE.match(sentences[0]):
+        del sentences[0]
+    found = SOURCE.match(" ".join(sentences))
     return " ".join(found["text"].split()) if found and len(paragraphs(entry)) > 1 else ""
 
 
@@ -142,12 +144,24 @@ DIRECTIONS = {True: "higher", False: "lower", None: ""}
 METRICS_INTRO = """All metrics of dltools, from their own docstrings; `python docs/build.py` writes this page.
 `dltools show NAME` prints one in full. What is merged over ranks, and why the numbers of a run may differ from those of
 one process, stands in [why your DDP numbers were wrong](ddp-numbers.md); how they compare with other libraries in
-[benchmarks](benchmarks.md)."""
+[benchmarks](benchmarks.md).
+
+A metric is filled by `metric.update(pred, target)`, several at once by `Metrics`; `compute()`, or `collect` for a whole
+tree of them, gives a `Report`: `report["val/iou"]`, `report.per_class("val/iou")`, `report.data("val/confusion")` and
+`report.ci("val/acc")`, a confidence interval. Those of classes have `task`, `num_classes`, `holds` (what the prediction
+is) and `ignore_index`; with `per_image=True` those of a confusion matrix have intervals over images."""
 
 LOSSES_INTRO = """All losses of dltools, from their own docstrings; `python docs/build.py` writes this page.
-`dltools show NAME` prints one in full, with every field. What all have in common (`reduction`, `sync`, `mask`,
-`weight_map`) stands in [architecture](architecture.md); how they compare with other libraries in
-[benchmarks](benchmarks.md)."""
+`dltools show NAME` prints one in full, with every field; how they compare with other libraries stands in
+[benchmarks](benchmarks.md).
+
+A loss is called as `loss(pred, target)`, with `mask` for what counts and `weight_map` for how much, in the shape of the
+target. All have `reduction` (mean over what counts, sum, none), `sync` (whether the value is that of the batch of all
+ranks) and `check` (look at the values too: labels out of range, probabilities that are said to be logits). Losses of
+classes also have `task`, `holds` (what the prediction is), `ignore_index` and `class_weights`; those of overlap
+`classes`, `over` and `empty`. `Combine` adds several up; `loss.step()` after each update moves the schedules of its
+weights, which else stay at their start. Losses with parameters, such as `ArcFaceLoss`, go to the optimizer and into
+checkpoints like any module."""
 
 OPTIM_INTRO = """Optimizers, schedules and the parts of a step, from their own docstrings; `python docs/build.py` writes
 this page. `dltools show NAME` prints one in full, with every field. What a step does, and in which order, stands in

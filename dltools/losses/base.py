@@ -45,6 +45,22 @@ class Loss(Component[CfgT], nn.Module, ABC):
 
     Subclasses say what the sums are and what value they have. ``forward`` gives float32 for half precision, float64
     for float64; 0 with zero gradients if nothing is valid. It never reads the device unless ``check`` is set.
+
+    A loss from scratch, of tensors as they are; one per pixel, of overlaps, numbers, boxes or embeddings derives from
+    ``PixelLoss``, ``OverlapLoss``, ``ElementLoss``, ``BoxLoss`` or ``EmbeddingLoss`` instead, which know masks:
+
+    >>> import torch
+    >>> class SpreadLossCfg(LossCfg["SpreadLoss"]):
+    ...     power: float = 2.0
+    >>> class SpreadLoss(Loss[SpreadLossCfg]):
+    ...     def sums(self, view):
+    ...         pred, target, mask, weight_map = view.tensors()
+    ...         error = (pred - target).abs() ** self.cfg.power
+    ...         return {"error": error.sum(), "n": error.new_tensor(error.numel())}
+    ...     def value(self, sums):
+    ...         return sums["error"] / sums["n"].clamp(min=1)
+    >>> SpreadLoss()(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0]))
+    tensor(2.)
     """
 
     def __init__(self, cfg: CfgT | None = None, /, **fields: Any) -> None:

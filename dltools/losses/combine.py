@@ -22,7 +22,7 @@ class CombineCfg(LossCfg["Combine"]):
     terms: Mapping[str, LossCfg[Any]]
     """Losses by name; each has its own reduction, and ``sync`` of the whole counts for all."""
     weights: Mapping[str, float | WeightCfg[Any]] = {}
-    """Of the terms, 1 by default; a number or a schedule."""
+    """Of the terms, 1 by default; a number, or a schedule that ``Combine.step`` moves."""
     routes: Mapping[str, tuple[str, str]] = {}
     """Where a term finds its part of nested predictions and targets: dotted paths into ``pred`` and ``target``."""
     balance: BalanceCfg[Any] | None = None
@@ -54,12 +54,19 @@ class Combine(Loss[CombineCfg]):
     the terms take; with routes ``pred`` and ``target`` are nested mappings, and ``mask`` and ``weight_map`` may map
     target paths. A route that leads nowhere is a ShapeError.
 
-    >>> from dltools.losses import CELossCfg, DiceLossCfg
+    Weights with a schedule stay at step 0 until the loop calls ``step()`` after each update, or ``step(i)``; a
+    ``state_dict`` has the step.
+
+    >>> from dltools.losses import CELossCfg, DiceLossCfg, LinearWeightCfg
     >>> loss = Combine(terms={"ce": CELossCfg(), "dice": DiceLossCfg()}, weights={"dice": 2.0})
     >>> loss(torch.zeros(1, 2, 4), torch.tensor([[0, 0, 1, 1]]))
     tensor(1.6931)
     >>> loss.parts()["dice"]
     tensor(0.5000, dtype=torch.float64)
+    >>> loss = Combine(terms={"ce": CELossCfg()}, weights={"ce": LinearWeightCfg(first=0.0, last=1.0, steps=4)})
+    >>> loss.step(3)
+    >>> loss(torch.zeros(1, 2, 4), torch.tensor([[0, 0, 1, 1]]))
+    tensor(0.5199)
     """
 
     schedule_step: Tensor

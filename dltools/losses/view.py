@@ -169,7 +169,8 @@ def _tensor(name: str, x: Any) -> Tensor | None:
     if x is None or isinstance(x, Tensor):
         return x
     keys = f" with {', '.join(map(str, x))}" if isinstance(x, Mapping) else ""
-    raise ShapeError(f"{name} is a {type(x).__name__}{keys}", expected="a tensor", hint="Combine has routes for parts")
+    hint = "Combine has routes for parts" if isinstance(x, Mapping) else f"torch.as_tensor({name})"
+    raise ShapeError(f"{name} is a {type(x).__name__}{keys}", expected="a tensor", hint=hint)
 
 
 def _check(passed: OnePass, target: Tensor, cfg: Reads) -> None:
@@ -189,3 +190,13 @@ def _check(passed: OnePass, target: Tensor, cfg: Reads) -> None:
     valid = passed.labels.valid.unsqueeze(1) if passed.labels.of_pixels else passed.labels.valid
     if cfg.holds != "logits" and bool((((x < 0) | (x > 1)) & valid).any()):
         raise DltoolsError(f"pred reaches beyond {cfg.holds}", expected="probabilities 0 to 1", hint="holds='logits'?")
+    if cfg.holds == "logits" and cfg.task == "multiclass" and _are_shares(x, passed.labels.valid):
+        raise DltoolsError(
+            "pred is nowhere negative and sums to 1 over the classes", expected="logits", hint="holds='probs'?"
+        )
+
+
+def _are_shares(x: Tensor, valid: Tensor) -> bool:
+    """Whether all that counts looks like probabilities, of half precision too."""
+    near = ((x >= 0).all(1) & ((x.float().sum(1) - 1).abs() < 0.02)) | ~valid.reshape(x.shape[0], *x.shape[2:])
+    return bool(valid.any()) and bool(near.all())

@@ -19,7 +19,7 @@ WeightCfgT = TypeVar("WeightCfgT", bound="WeightCfg[Any]")
 
 
 class WeightCfg(Config[T_co]):
-    """What gives a weight for each step."""
+    """What gives a weight for each step; a loop moves it by ``Combine.step``."""
 
     def build(self) -> T_co:
         """Make the schedule."""
@@ -40,6 +40,7 @@ class LinearWeightCfg(WeightCfg["LinearWeight"]):
     last: float
     """Weight from step ``delay + steps``."""
     steps: PositiveInt
+    """Of those that ``Combine.step`` counts."""
     delay: NonNegativeInt = 0
 
 
@@ -60,6 +61,7 @@ class CosineWeightCfg(WeightCfg["CosineWeight"]):
     last: float
     """Weight from step ``delay + steps``."""
     steps: PositiveInt
+    """Of those that ``Combine.step`` counts."""
     delay: NonNegativeInt = 0
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from dltools.errors import DltoolsError
+from dltools.errors import DltoolsError, ShapeError
 from dltools.losses import CELoss, CELossCfg, Combine, DiceLoss, DiceLossCfg, FocalLoss, Loss, TverskyLoss
 from dltools.meters import collect
 from tests.losses import reference as ref
@@ -199,3 +200,19 @@ def test_shares_out_of_range_and_probabilities_beyond() -> None:
             CELoss(check=True, holds=holds)(x, torch.tensor([[0, 0]]))
         CELoss(check=True, holds=holds)(x.sigmoid() - float(holds == "log_probs"), torch.tensor([[0, 0]]))
     CELoss(check=True, holds="probs")(pred, torch.tensor([[0, 0]]), mask=torch.tensor([[True, False]]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_probabilities_that_are_said_to_be_logits(dtype: torch.dtype) -> None:
+    pred, target = torch.randn(2, 5, 4, 4).to(dtype), torch.randint(5, (2, 4, 4))
+    CELoss(check=True)(pred, target)
+    CELoss(check=True, holds="probs")(pred.softmax(1), target)
+    for spoiled in (pred.softmax(1), torch.where(target.unsqueeze(1) == 0, 9.0, pred.softmax(1))):
+        with pytest.raises(DltoolsError, match=r"sums to 1 over the classes. Expected logits. Hint: holds='probs'\?"):
+            CELoss(check=True, ignore_index=0)(spoiled, target)
+    CELoss(check=True, ignore_index=9)(pred.softmax(1), torch.full_like(target, 9))
+
+
+def test_arrays_are_no_tensors() -> None:
+    with pytest.raises(ShapeError, match=r"target is a ndarray. Expected a tensor. Hint: torch.as_tensor\(target\)"):
+        CELoss()(torch.randn(2, 3), np.array([0, 1]))

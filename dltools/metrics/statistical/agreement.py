@@ -62,9 +62,9 @@ class MatthewsCorrCoefCfg(AgreementCfg["MatthewsCorrCoef"]):
 
 
 class MatthewsCorrCoef(ConfusionMetric[MatthewsCorrCoefCfg]):
-    r"""Correlation of prediction and target; with s hits among n elements
+    r"""Correlation of prediction and target, :math:`(n s - P \cdot T) / \sqrt{(n^2 - P \cdot P) (n^2 - T \cdot T)}`.
 
-    .. math:: (n s - \sum_c P_c T_c) / \sqrt{(n^2 - \sum_c P_c^2) (n^2 - \sum_c T_c^2)}.
+    There are s hits among n elements; P and T are the numbers of predictions and of targets by class.
 
     0 if either of them is constant. Matthews 1975; Gorodkin 2004 for many classes.
 
