@@ -97,8 +97,9 @@ def load(cls: type[C], path_or_text: Path | str, *overrides: str, base: C | None
     """A config from a file or a text, with ``path=value`` words on top.
 
     A ``Path``, or one word ending in yaml, yml or json, is a file; all else is the text itself. ``include: base.yaml``
-    (or a list) at the top merges deeply over other files, and all of it over the config ``base``. All mistakes come in
-    one ConfigError with file, line, path and the nearest legal name.
+    (or a list) at the top merges deeply over other files, and all of it over the config ``base``; without one, what a
+    file leaves out of a nested config is as that config's own class has it. All mistakes come in one ConfigError with
+    file, line, path and the nearest legal name.
     """
     is_file = isinstance(path_or_text, Path) or re.fullmatch(r"(?!.*: ).+\.(yaml|yml|json)", path_or_text)
     name, text, where = (str(path_or_text), None, Lines()) if is_file else ("text", str(path_or_text), Lines())
