@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar, ForwardRef, Generic, ParamSpec, Protocol, TypeVar, cast, get_args
 
 from dltools.cfgutils.record import Record, scope
-from dltools.cfgutils.values import space
+from dltools.cfgutils.values import Space, space
 from dltools.errors import ConfigError, did_you_mean
 
 T = TypeVar("T")
@@ -105,7 +105,10 @@ class Buildable(Protocol[P, T_co]):
 def build(cfg: Buildable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Make what a config names, from the config and the run-time arguments of its family."""
     if not isinstance(cfg, Config) or not hasattr(cfg, "build"):
-        raise ConfigError(f"build got {cfg!r}", expected="a config that names a product, such as DiceLossCfg()")
+        hint = "sample(cfg, seed) or resolve(cfg, values)" if isinstance(cfg, Space) else ""
+        raise ConfigError(
+            f"build got {cfg!r}", expected="a config that names a product, such as DiceLossCfg()", hint=hint
+        )
     return cfg.build(*args, **kwargs)
 
 

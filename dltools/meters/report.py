@@ -56,6 +56,9 @@ class Interval(NamedTuple):
     method: Literal["wilson", "bootstrap"]
 
 
+PER_IMAGE = "metrics of a confusion matrix keep images with per_image=True"
+
+
 class Report(Mapping[str, float]):
     """Flat scalars, ``report["val/iou"]``, with counts, directions, per-class values and arrays behind them.
 
@@ -124,10 +127,13 @@ class Report(Mapping[str, float]):
         return self._bounds.get(name, (value, value))
 
     def ci(self, name: str, level: float = 0.95, *, resamples: int = 1000, seed: int = 0) -> Interval:
-        """Where the value would lie for other such samples: Wilson for a share, Poisson bootstrap for rows."""
+        """Where the value would lie for other such samples: Wilson for a share, Poisson bootstrap for rows.
+
+        Rows are put in order before weights are drawn for them, so that it is the same whatever the split over ranks.
+        """
         counted = self._resample.get(self._known(name))
         if counted is None:
-            raise ConfigError(f"{name} has no independent samples to draw from", hint="per_image=True counts images")
+            raise ConfigError(f"{name} has no independent samples to draw from", hint=PER_IMAGE)
         if isinstance(counted, tuple):
             return _wilson(*counted, level)
         rows = counted if isinstance(counted, Rows) else Rows(np.asarray(counted), _quotient)
@@ -159,6 +165,7 @@ def _bootstrap(rows: Rows, level: float, resamples: int, seed: int) -> Interval:
     counts = rows.counts.astype(np.float64)
     if not len(counts):
         return Interval(math.nan, math.nan, "bootstrap")
+    counts = counts[np.lexsort(counts.reshape(len(counts), -1).T)]
     weights = np.random.default_rng(seed).poisson(1.0, (resamples, len(counts))).astype(np.float64)
     sums = (weights @ counts.reshape(len(counts), -1)).reshape(resamples, *counts.shape[1:])
     values = rows.value(sums)

@@ -63,7 +63,10 @@ def _options(own: dict[str, Any], loaded: dict[str, Any]) -> dict[str, Any]:
     now, then = own.get("configured", {}), loaded.get("configured", {})
     for name, value in now.items():
         if name not in loaded and not isinstance(value, bool):  # torch adds flags from time to time
-            raise ConfigError(f"the state is that of another optimizer: it has no {name!r}")
+            raise ConfigError(
+                f"the state is that of another optimizer: it has no {name!r}",
+                hint="go on with the config that saved it, or start in another folder",
+            )
     changed = {name: value for name, value in now.items() if name not in then or then[name] != value}
     return {**changed, "configured": now} if "configured" in own else {}
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dltools.errors import MissingExtraError
+from dltools.errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -81,6 +81,8 @@ def render(figure: Figure) -> Pixels:
     """A matplotlib figure as ``(H, W, 3)`` bytes, 4 channels where it is transparent; the figure keeps its canvas."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+    if not hasattr(figure, "canvas"):
+        raise ConfigError(f"figure is a {type(figure).__name__}", expected="a matplotlib figure", hint="writer.image")
     shown: Any = figure.canvas
     try:
         canvas: Any = FigureCanvasAgg(figure)

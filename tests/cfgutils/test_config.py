@@ -10,7 +10,7 @@ from typing import Any
 import cloudpickle
 import pytest
 
-from dltools.cfgutils import Config, build, uniform
+from dltools.cfgutils import Config, build, choice, uniform
 from dltools.cfgutils.config import members, tags
 from dltools.errors import ConfigError
 from tests.cfgutils.families import Disc, DiscCfg, Group, GroupCfg, Pen, PenCfg, ShapeCfg, T_co
@@ -30,6 +30,8 @@ def test_what_cannot_be_built_says_why() -> None:
         build(ShapeCfg())
     with pytest.raises(ConfigError, match="search spaces: radius"):
         build(DiscCfg(radius=uniform(1, 2)))
+    with pytest.raises(ConfigError, match=r"build got choice\(.*Hint: sample\(cfg, seed\) or resolve"):
+        build(choice(DiscCfg(radius=1), DiscCfg(radius=2)))
     with pytest.raises(ConfigError, match="build got 3"):
         build(3)  # type: ignore[arg-type]
 

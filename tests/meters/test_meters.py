@@ -266,6 +266,9 @@ def test_report_knows_what_stands_behind_a_value() -> None:
     assert low == pytest.approx(0.5 - spread, abs=0.01)
     assert high == pytest.approx(0.5 + spread, abs=0.01)
     assert report.ci("iou", seed=0) == report.ci("iou", seed=0)
+    assert report.ci("iou") == Report({"iou": 0.5}, resample={"iou": np.random.default_rng(1).permutation(rows)}).ci(
+        "iou"
+    )
     with pytest.raises(ConfigError, match="no independent samples"):
         report.ci("pixel")
     with pytest.raises(KeyError, match="did you mean 'acc'"):

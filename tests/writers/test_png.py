@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from dltools.errors import MissingExtraError
+from dltools.errors import ConfigError, MissingExtraError
 from dltools.writers import png
 from dltools.writers.png import encode_image, encode_png, image_size, render
 
@@ -74,6 +74,11 @@ def test_without_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_picture(bad: bytes) -> None:
     with pytest.raises(ValueError, match="neither"):
         image_size(bad)
+
+
+def test_an_array_is_no_figure() -> None:
+    with pytest.raises(ConfigError, match="figure is a ndarray. Expected a matplotlib figure. Hint: writer.image"):
+        render(np.zeros((2, 2, 3), np.uint8))  # type: ignore[arg-type]
 
 
 def test_figures() -> None:

@@ -11,7 +11,14 @@ from torch import Tensor
 
 from dltools.cfgutils.annotations import PositiveInt
 from dltools.meters.report import Array, Reading
-from dltools.metrics.classification.scored import ScoredMetric, ScoredMetricCfg, as_channels, labels_of, log_sides
+from dltools.metrics.classification.scored import (
+    ScoredMetric,
+    ScoredMetricCfg,
+    as_channels,
+    broken_scores,
+    labels_of,
+    log_sides,
+)
 from dltools.states import State, States, Sum
 
 T_co = TypeVar("T_co", covariant=True)
@@ -60,7 +67,7 @@ class CalibrationMetric(ScoredMetric[CfgT]):
         bins, x = self.cfg.bins, as_channels(pred, self.cfg.task)
         p = x.to(torch.promote_types(x.dtype, torch.float32))
         p = p if self.cfg.holds == "probs" else log_sides(x, self.cfg.task, self.cfg.holds)[0].exp()
-        broken, guess = p.isnan(), torch.ones((), dtype=torch.int64, device=p.device)
+        broken, guess = broken_scores(x, self.cfg.holds), torch.ones((), dtype=torch.int64, device=p.device)
         if self.cfg.task == "multiclass":
             broken = broken.any(1, keepdim=True)
             p, guess = p.max(1, keepdim=True)

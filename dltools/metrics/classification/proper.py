@@ -10,7 +10,14 @@ import torch
 from torch import Tensor
 
 from dltools.meters.report import Reading
-from dltools.metrics.classification.scored import ScoredMetric, ScoredMetricCfg, as_channels, labels_of, log_sides
+from dltools.metrics.classification.scored import (
+    ScoredMetric,
+    ScoredMetricCfg,
+    as_channels,
+    broken_scores,
+    labels_of,
+    log_sides,
+)
 from dltools.states import State, States, Sum
 
 T_co = TypeVar("T_co", covariant=True)
@@ -32,7 +39,8 @@ class ProperScore(ScoredMetric[CfgT]):
 
     def count(self, s: States, pred: Tensor, target: Tensor, *, valid: Tensor) -> None:
         task, x = self.cfg.task, as_channels(pred, self.cfg.task)
-        broken = x.isnan().any(1, keepdim=True) if task == "multiclass" else x.isnan()
+        broken = broken_scores(x, self.cfg.holds)
+        broken = broken.any(1, keepdim=True) if task == "multiclass" else broken
         label, counts, bad = labels_of(self.form(pred), target, valid, broken)
         log_p, log_q = log_sides(x, task, self.cfg.holds)
         if task == "multiclass":

@@ -15,6 +15,8 @@ from dltools.metrics.classification.reading import Form, Task, check, left_out, 
 T_co = TypeVar("T_co", covariant=True)
 CfgT = TypeVar("CfgT", bound="ScoredMetricCfg[Any]")
 Scale = Literal["logits", "probs", "log_probs"]
+SLACK = 0.01
+"""How far rounding carries a probability out of its range."""
 
 
 class ScoredMetricCfg(MetricCfg[T_co]):
@@ -43,7 +45,8 @@ class ScoredMetric(Metric[CfgT]):
         check(self.form(pred), pred, target)
 
     def legal(self) -> str:
-        return "Legal labels are the classes of pred; ignore_index leaves others out, and no score may be NaN."
+        labels = "Legal labels are the classes of pred; ignore_index leaves others out."
+        return f"{labels} No score may be NaN or out of its range; holds='logits' has none."
 
 
 def as_channels(pred: Tensor, task: Task) -> Tensor:
@@ -52,10 +55,18 @@ def as_channels(pred: Tensor, task: Task) -> Tensor:
     return pred.reshape(pred.shape[0], channels, math.prod(pred.shape[1:]) // channels)
 
 
+def broken_scores(x: Tensor, holds: Scale) -> Tensor:
+    """What is NaN or, but for rounding in half precision, no probability."""
+    if holds == "logits":
+        return x.isnan()
+    return ~((x >= -SLACK) & (x <= 1 + SLACK)) if holds == "probs" else ~(x <= SLACK)
+
+
 def log_sides(x: Tensor, task: Task, holds: Scale) -> tuple[Tensor, Tensor]:
     """Log-probability of each channel and, but for multiclass, of its absence; float32 or better."""
     x = x.to(torch.promote_types(x.dtype, torch.float32))
     if holds != "logits":
+        x = x.clamp(0, 1) if holds == "probs" else x.clamp(max=0)
         log_p = x if holds == "log_probs" else x.log()
         return log_p, (-x).log1p() if holds == "probs" else (-x.expm1()).log()
     if task == "multiclass":
@@ -67,7 +78,7 @@ def log_sides(x: Tensor, task: Task, holds: Scale) -> tuple[Tensor, Tensor]:
 def labels_of(form: Form, target: Tensor, valid: Tensor, broken: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Labels (a legal one everywhere), which elements count, and which are invalid; all (N, channels, M).
 
-    ``broken`` says where a score is NaN. Left out is what ``ignore_index`` and ``valid`` exclude.
+    ``broken`` says where a score cannot be counted. Left out is what ``ignore_index`` and ``valid`` exclude.
     """
     code = truth(form, target, valid)
     left_out = code == form.sides + 1

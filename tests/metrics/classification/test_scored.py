@@ -213,3 +213,24 @@ def test_binary_scores_may_have_a_channel() -> None:
         flat.update(torch.tensor([0.5, -1.0]), torch.tensor([1, 0]))
         channel.update(torch.tensor([[0.5], [-1.0]]), torch.tensor([1, 0]))
         assert flat.compute()[flat.lone_name] == channel.compute()[flat.lone_name]
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
+@pytest.mark.parametrize("holds", ["probs", "log_probs"])
+@pytest.mark.parametrize("cls", [BrierScore, LogLoss, CalibrationError])
+def test_logits_are_no_probabilities(cls: Any, task: Any, holds: Any) -> None:
+    x = torch.randn(40, 3, generator=torch.Generator().manual_seed(0)) * 4
+    target = torch.arange(40) % 3 if task == "multiclass" else torch.arange(120).view(40, 3) % 2
+    x, target = (x[:, 0], target[:, 0]) if task == "binary" else (x, target)
+    p = x.softmax(1) if task == "multiclass" else x.sigmoid()
+    metric, right, logits = cls(task=task, holds=holds), cls(task=task, holds=holds), cls(task=task)
+    metric.update(x, target)
+    with pytest.warns(UserWarning, match="No score may be NaN or out of its range; holds='logits' has none"):
+        assert math.isnan(metric.compute()[metric.lone_name])
+    p = p.double().clamp(1e-9, 1 - 1e-9)
+    right.update(p if holds == "probs" else p.log(), target)
+    logits.update(x, target)
+    assert right.compute()[right.lone_name] == pytest.approx(logits.compute()[right.lone_name], rel=1e-4)
+    rounded = cls(task=task, holds="probs")
+    rounded.update((p.round() * 1.004), target)
+    assert not math.isnan(rounded.compute()[rounded.lone_name])
