@@ -48,7 +48,9 @@ def run(name: str, group: dict[str, list[str]], survivors: bool) -> None:
         shutil.copytree(ROOT / part, place / part, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     (place / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)  # a test may reach other functions now
     left_out = ["compile", *group.get("without", ())]  # dynamo cannot look into what mutmut puts around a function
+    (place / "conftest.py").write_text("import torch._dynamo\n")  # once, and not after each fork
     settings = {
+        "also_copy": ["conftest.py"],
         "only_mutate": group["mutate"],
         "pytest_add_cli_args_test_selection": group["tests"],
         "pytest_add_cli_args": ["-p", "no:cacheprovider", "-k", " and ".join(f"not {word}" for word in left_out)],
@@ -56,10 +58,27 @@ def run(name: str, group: dict[str, list[str]], survivors: bool) -> None:
     lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
     text = (ROOT / "pyproject.toml").read_text()
     (place / "pyproject.toml").write_text(text.replace("[tool.mutmut]\n", "\n".join(["[tool.mutmut]", *lines, ""])))
-    command = [sys.executable, "-m", "mutmut", "run", *again]
+    mutmut(place, again)
+    unseen = [mutant for _, mutant, status in verdicts(place) if status == "no tests"]
+    if unseen and group.get("ranks"):
+        give_all_tests(place, unseen)
+        mutmut(place, unseen)
+
+
+def mutmut(place: Path, mutants: list[str]) -> None:
     children = ["--max-children", os.environ["MUTANTS_CHILDREN"]] if "MUTANTS_CHILDREN" in os.environ else []
     settled = {"OMP_NUM_THREADS": "1", "DLTOOLS_RANKS": "fork"}
-    subprocess.run([*command, *children], cwd=place, env=os.environ | settled, check=True)
+    command = [sys.executable, "-m", "mutmut", "run", *mutants, *children]
+    subprocess.run(command, cwd=place, env=os.environ | settled, check=True)
+
+
+def give_all_tests(place: Path, mutants: list[str]) -> None:
+    """What only processes of the tests call is a function without tests to mutmut: all of the group's are tried."""
+    file = place / "mutants" / "mutmut-stats.json"
+    stats = json.loads(file.read_text())
+    for mutant in mutants:
+        stats["tests_by_mangled_function_name"][mutant.rpartition("__mutmut_")[0]] = [*stats["duration_by_test"]]
+    file.write_text(json.dumps(stats))
 
 
 def verdicts(place: Path) -> list[tuple[str, str, str]]:

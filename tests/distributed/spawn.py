@@ -47,10 +47,12 @@ def run_ranks(function: Callable[..., Any], world: int, *args: Any, seconds: flo
 
 def _one(function: Any, rank: int, world: int, meet: str, seconds: float, results: Any, args: Any) -> None:
     torch.set_num_threads(1)
-    c10d.init_process_group("gloo", init_method=meet, rank=rank, world_size=world, timeout=timedelta(seconds=seconds))
-    try:
+    try:  # a rank that fails at once may keep the others from meeting; they too must answer
+        limit = timedelta(seconds=seconds)
+        c10d.init_process_group("gloo", init_method=meet, rank=rank, world_size=world, timeout=limit)
         results.put((rank, pickle.dumps(("", function(rank, *args)))))
-    except Exception:
+    except BaseException:
         results.put((rank, pickle.dumps((f"rank {rank}: {traceback.format_exc()}", None))))
     finally:
-        c10d.destroy_process_group()
+        if c10d.is_initialized():
+            c10d.destroy_process_group()
