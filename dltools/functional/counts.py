@@ -112,7 +112,7 @@ def _refuse_indices(pred: Tensor, target: Tensor) -> None:
 def counts_of(labels: Labels, weight: Tensor, inter: Tensor, pred: Tensor, pred_sq: Tensor) -> OverlapCounts:
     """The sums that need the prediction, (N, C), and those of the target alone, each element with its ``weight``."""
     y = labels.y
-    if y.dtype == torch.int64:  # each element has one class
+    if labels.of_classes:
         target = target_sq = per_class(weight, y, inter.shape[1])
         total = target.sum(1, keepdim=True)
     else:

@@ -10,7 +10,7 @@ from torch import Tensor
 from dltools.functional.counts import Over, OverlapCounts, counts_of, hard_counts
 from dltools.functional.probs import Parts, classes_pass, elements_pass, log_of, side, tiny_of
 from dltools.functional.softmax_pass import sigmoid_pass, softmax_pass, sum_of_squares
-from dltools.functional.sums import add_up, apart, per_class, pick
+from dltools.functional.sums import add_up, apart, one_of, per_class, pick
 from dltools.functional.targets import Holds, Labels, Task, arrange, read_labels
 
 __all__ = ["OnePass", "OverlapCounts", "hard_counts", "one_pass"]
@@ -76,7 +76,9 @@ class OnePass:
         else:
             weighted = prob * (weight.unsqueeze(1) if labels.of_pixels else weight)
             squares = add_up(weighted * prob)
-        if labels.y.dtype == torch.int64:
+        if labels.of_classes and torch.compiler.is_compiling():  # one loop with the other sums
+            inter = add_up(torch.where(one_of(labels.y, prob.shape[1]), weighted, 0))
+        elif labels.of_classes:
             inter = per_class(self.prob_t * weight, labels.y, prob.shape[1])
         else:
             inter = add_up(weighted * labels.y)
@@ -146,8 +148,7 @@ def one_pass(
     labels = read_labels(
         target, pred.shape[1], task, dtype=dtype, ignore_index=ignore_index, mask=mask, weight_map=weight_map
     )
-    fuses = torch.compiler.is_compiling()  # plain operations by itself
-    if task != "multiclass" and (labels.soft or holds != "logits" or fuses):
+    if task != "multiclass" and (labels.soft or holds != "logits"):
         parts = elements_pass(pred, labels, holds)
     elif task != "multiclass":
         log_p, prob = sigmoid_pass(pred, labels.y, labels.valid)

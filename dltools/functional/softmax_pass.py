@@ -29,10 +29,7 @@ class SoftmaxPass(torch.autograd.Function):
         dtype = torch.promote_types(logits.dtype, torch.float32)
         log_probs = logits.log_softmax(1, dtype=dtype)
         log_p = torch.where(valid, pick(log_probs, index), 0)
-        if torch.compiler.is_compiling():
-            p = torch.where(valid.unsqueeze(1), log_probs.exp(), 0)
-        else:
-            p = _erase_(log_probs.exp_(), valid.unsqueeze(1))
+        p = _erase(log_probs.exp_(), valid.unsqueeze(1))
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(p, index, valid)
         ctx.dtype = logits.dtype
@@ -67,8 +64,8 @@ class SigmoidPass(torch.autograd.Function):
     def forward(ctx: Any, logits: Tensor, y: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         dtype = torch.promote_types(logits.dtype, torch.float32)
         x = logits.to(dtype)
-        sign = y.to(dtype).mul_(2).sub_(1)
-        log_p, p = _erase_(F.logsigmoid(sign.mul_(x)), valid), _erase_(x.sigmoid(), valid)
+        sign = y.to(dtype).mul(2).sub_(1)
+        log_p, p = _erase(F.logsigmoid(sign.mul_(x)), valid), _erase(x.sigmoid(), valid)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(p, y, valid)
         ctx.dtype = logits.dtype
@@ -80,7 +77,7 @@ class SigmoidPass(torch.autograd.Function):
         p, y, valid = ctx.saved_tensors
         dz = torch.zeros_like(p) if d_log_p is None else (y.to(p.dtype) - p) * d_log_p
         dz = dz if d_p is None else torch.addcmul(dz, p - p * p, d_p)
-        dz = torch.where(valid, dz, 0) if torch.is_grad_enabled() else _erase_(dz, valid)
+        dz = torch.where(valid, dz, 0) if torch.is_grad_enabled() else _erase(dz, valid)
         return dz.to(ctx.dtype), None, None
 
 
@@ -117,8 +114,10 @@ def sum_of_squares(x: Tensor) -> Tensor:
     return cast(Callable[..., Tensor], SumOfSquares.apply)(x)
 
 
-def _erase_(x: Tensor, keep: Tensor) -> Tensor:
+def _erase(x: Tensor, keep: Tensor) -> Tensor:
     """0 where not ``keep``, NaN too, in place: on the bits, which is several times faster than ``masked_fill_``."""
+    if torch.compiler.is_compiling():
+        return torch.where(keep, x, 0)
     integer = torch.int64 if x.dtype == torch.float64 else torch.int32
     x.view(integer).bitwise_and_(keep.to(integer).neg_())
     return x

@@ -60,8 +60,8 @@ _copy.register_autograd(lambda _, slope: _copy(slope))
 
 def one_of(index: Tensor, num_classes: int) -> Tensor:
     """Whether a pixel belongs to a class: (N, C, *S), for the compiler to fuse away."""
-    classes = torch.arange(num_classes, device=index.device)
-    return index.unsqueeze(1) == classes.view(1, -1, *[1] * (index.ndim - 1))
+    classes = torch.arange(num_classes, device=index.device, dtype=torch.float32)
+    return index.float().unsqueeze(1) == classes.view(1, -1, *[1] * (index.ndim - 1))
 
 
 def total(x: Tensor) -> Tensor:

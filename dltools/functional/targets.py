@@ -23,7 +23,7 @@ class Labels(NamedTuple):
     """A target in one form; an element is a pixel, for multilabel and binary tasks a pixel of a channel."""
 
     y: Tensor
-    """Multiclass: int64 (N, *S), a legal class where excluded, or soft (N, C, *S). Else (N, C, *S), bool or soft."""
+    """Multiclass: indices (N, *S), a legal class where excluded, or soft (N, C, *S). Else (N, C, *S), bool or soft."""
     valid: Tensor
     """Whether an element counts."""
     num_valid: Tensor
@@ -46,9 +46,14 @@ class Labels(NamedTuple):
         return self.y.is_floating_point()
 
     @property
+    def of_classes(self) -> bool:
+        """Whether a label is the index of a class."""
+        return not self.soft and self.y.dtype != torch.bool
+
+    @property
     def of_pixels(self) -> bool:
         """Whether an element is a pixel: all its classes exclude each other."""
-        return self.y.dtype == torch.int64 or self.y.ndim > self.valid.ndim
+        return self.of_classes or self.y.ndim > self.valid.ndim
 
 
 def describe(pred: Tensor, target: Tensor) -> str:
@@ -90,9 +95,9 @@ def read_labels(
     if weight_map is not None:
         weight_map = _spread(weight_map, legal.shape, of_pixels, "weight_map").detach().to(dtype)
         wanted = _both(wanted, weight_map != 0)
-    valid = _both(wanted, legal)
-    num_valid = valid.count_nonzero().double()
-    bad = torch.rsub(num_valid, valid.numel() if wanted is None else wanted.count_nonzero())
+    y, valid = _coded(y, _both(wanted, legal), num_classes)
+    num_valid = _count(valid)
+    bad = torch.rsub(num_valid, valid.numel() if wanted is None else _count(wanted))
     weights = None if weight_map is None else torch.where(valid, weight_map, 0)
     if soft:
         y = torch.where(valid.unsqueeze(1) if of_pixels else valid, y, 0).to(dtype)
@@ -106,6 +111,24 @@ def _legal(target: Tensor, num_classes: int, of_pixels: bool) -> tuple[Tensor, T
     label = target.long()
     y = label.clamp(0, num_classes - 1) if of_pixels else label == 1
     return y, (label == y) if of_pixels else y | (label == 0)
+
+
+def _coded(y: Tensor, valid: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+    """The same, for a compiler that keeps one small number of each element for the way back.
+
+    On CPUs compiled code takes ten times as long to store and load a bool as a number.
+    """
+    if not torch.compiler.is_compiling() or y.is_floating_point():
+        return y, valid
+    code = torch.where(valid, y, -1).to(torch.int8 if num_classes < 128 else torch.int32).float()
+    return (code > 0 if y.dtype == torch.bool else code.clamp_min(0).int()), code >= 0
+
+
+def _count(x: Tensor) -> Tensor:
+    """How many are True, in float64."""
+    if torch.compiler.is_compiling():  # row by row, as sums of losses are, so that one loop makes both
+        return (x.sum(-1, dtype=torch.float32) if x.ndim > 1 else x).sum(dtype=torch.float64)
+    return x.count_nonzero().double()
 
 
 def _both(first: Tensor | None, second: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from dltools.functional.distance import signed_distance
@@ -14,7 +13,7 @@ from dltools.losses.field import across, valid_of
 def soft_masks(passed: OnePass) -> Tensor:
     """The target of each class, (N, C, *S), 0 to 1; 0 where excluded."""
     y = passed.labels.y
-    if y.dtype == torch.int64:
+    if passed.labels.of_classes:
         y = one_of(y, passed.prob.shape[1]) & across(passed, passed.labels.valid)
     elif not passed.labels.soft:
         y = y & passed.labels.valid

@@ -52,14 +52,14 @@ class LovaszLoss(ClassLoss[LovaszCfgT]):
         passed = self.see(view)
         if self.cfg.method == "exact":
             return self._sorted(passed)
-        bins = self._of_classes(passed) if passed.labels.y.dtype == torch.int64 else self._of_elements(passed)
+        bins = self._of_classes(passed) if passed.labels.of_classes else self._of_elements(passed)
         return {"bins": bins} if self.cfg.over == "batch" else self._binned(bins)
 
     def value(self, sums: Sums) -> Tensor:
         return self.mean(self._binned(sums["bins"]) if "bins" in sums else sums)
 
     def _sorted(self, passed: OnePass) -> Sums:
-        hard = passed.labels.y.dtype == torch.int64
+        hard = passed.labels.of_classes
         y = one_of(passed.labels.y, passed.prob.shape[1]) if hard else passed.labels.y
         size, _ = self.errors(passed, y.to(passed.dtype))
         parts = (_flat(x.expand_as(size)) for x in (size, y.to(passed.dtype), _weight(passed)))
