@@ -52,7 +52,9 @@ class StepHandler(Handler):
     :math:`\\sum_k n_k \\nabla mean_k / \\sum_k n_k`, over all ranks under DDP and FSDP2, whatever the split. ``count``
     is the number of items that the loss is a mean (or sum) over, an int or a 0-d integer tensor; without it each
     micro-batch counts as 1. Nothing is read on the host with a fused optimizer, else one flag per update. As a source
-    for ``collect`` it has ``grad_norm`` and the shares ``clipped`` and ``skipped``.
+    for ``collect`` it has ``grad_norm`` and the shares ``clipped`` and ``skipped``. ``flush()`` updates with a window
+    that is not full; ``total_updates`` of ``build``, the length of a schedule, counts updates, not micro-batches;
+    inside ``with step.average.swapped():`` the model has its averaged weights.
 
     Raises ShapeError for a loss that is no scalar, ConfigError for a negative count or counts for a part of a window.
 
