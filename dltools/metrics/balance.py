@@ -105,37 +105,35 @@ class ClassStats(Metric[ClassStatsCfg]):
     def count(self, s: States, target: Any, *, valid: Tensor) -> None:
         num, n = self.cfg.num_classes, len(target)
         if isinstance(target, Tensor) and self.cfg.by == "sample" and target.ndim == 2:
-            found = ((target == 1) & valid.unsqueeze(1)).long()
-            bad = ((target != 1) & (target != 0) & valid.unsqueeze(1)).sum()
+            counts = self.kept(target, valid.unsqueeze(1))
+            found, bad = ((target == 1) & counts).long(), (target != 1) & (target != 0) & counts
         else:
             label, image = flat(target, valid)
-            counts, bad = self.judged(label, valid[image])
-            key = image * num + label.clamp(0, num - 1)
+            counts, legal = self.kept(label, valid[image]), (label >= 0) & (label < num)
+            key, bad = image * num + label.clamp(0, num - 1), counts & ~legal
             found = (
                 torch.zeros(n * num, dtype=torch.int64, device=key.device)
-                .index_add_(0, key, counts.long())
+                .index_add_(0, key, (counts & legal).long())
                 .view(n, num)
             )
-            bad = bad.sum()
         there = (found > 0).double()
         s["counts"] += found.sum(0)
         s["pairs"] += (there.T @ there).long()
         s["images"] += valid.sum()
-        s["invalid"] += bad
+        s["invalid"] += bad.sum()
 
-    def judged(self, label: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-        """Which labels count, and which are out of range."""
+    def kept(self, label: Tensor, counts: Tensor) -> Tensor:
+        """Which of those labels are not left out."""
         for one in left_out(self.cfg.ignore_index):
             counts = counts & (label != one)
-        legal = (label >= 0) & (label < self.cfg.num_classes)
-        return counts & legal, counts & ~legal
+        return counts
 
     def value(self, s: States) -> Mapping[str, Reading]:
         counts, pairs = s["counts"].numpy(), s["pairs"].numpy()
         present = counts[counts > 0]
         value = float(present.max() / present.min()) if len(present) else np.nan
         data = {"counts": counts, "images_with": pairs.diagonal(), "cooccurrence": pairs}
-        invalid, n = int(s["invalid"]), int(s["images"])
+        invalid, n = int(s["invalid"]), int(s["images"]) if len(present) else 0
         by_class = {str(c): float(x) for c, x in enumerate(counts)}
         return {
             "": Reading(value, n=n, invalid=invalid, data=data, per_class=by_class),

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dltools.dist import rank
 from dltools.errors import ConfigError, MissingExtraError, did_you_mean
-from dltools.meters.report import Reading
+from dltools.meters.report import Reading, Report
 from dltools.metrics.base import Metric, MetricCfg
 from dltools.metrics.inputs import POSITIONAL, Parameter
 from dltools.states import Max, Min, State, States, Sum, Table
@@ -149,22 +149,25 @@ def as_torchmetrics(metric: Metric[Any], key: str | None = None) -> Any:
             metric.update(*batch, **named)
 
         def compute(self) -> Tensor:
-            report = metric.compute()
-            name = metric.lone_name if key is None else key if key in report else f"{metric.lone_name}/{key}"
-            if name not in report:
-                raise ConfigError(f"{metric.lone_name} has no value {key!r}; {did_you_mean(str(key), report)}")
-            return torch.tensor(report[name], dtype=torch.float64)
+            return _picked(metric.compute(), metric.lone_name, key)
 
         def forward(self, *batch: Any, **named: Any) -> Tensor:
             self._update_count += 1
-            one = metric.step(*batch, **named).compute(sync=False)
-            return torch.tensor(next(iter(one.values())), dtype=torch.float64)
+            return _picked(metric.step(*batch, **named).compute(sync=False), metric.lone_name, key)
 
         def reset(self) -> None:
             super().reset()
             metric.reset()
 
     return Adapter()
+
+
+def _picked(report: Report, own: str, key: str | None) -> Tensor:
+    """The value called ``key`` in the report of a metric by itself."""
+    name = own if key is None else key if key in report else f"{own}/{key}"
+    if name not in report:
+        raise ConfigError(f"{own} has no value {key!r}; {did_you_mean(str(key), report)}")
+    return torch.tensor(report[name], dtype=torch.float64)
 
 
 def _append(s: States, name: str, rows: Tensor) -> None:

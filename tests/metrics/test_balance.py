@@ -72,10 +72,10 @@ def test_pixels_and_samples(seed: int, num: int) -> None:
     single.update(target=torch.from_numpy(target[:, 0, 0]))
     check(single, [[int(c)] if c >= 0 else [] for c in target[:, 0, 0]], num)
 
-    many = rng.integers(0, 2, (5, num))
-    labels = ClassStats(num_classes=num)
+    many = rng.integers(-1, 2, (5, num))
+    labels = ClassStats(num_classes=num, ignore_index=-1)
     labels.update(target=torch.from_numpy(many))
-    check(labels, [list(np.flatnonzero(row)) for row in many], num)
+    check(labels, [list(np.flatnonzero(row == 1)) for row in many], num)
 
 
 @given(st.lists(st.lists(st.integers(0, 3), max_size=6), max_size=6))
@@ -85,6 +85,14 @@ def test_boxes(images: list[list[int]]) -> None:
     if rows:
         stats.update(target=[{"labels": row} if i % 2 else row for i, row in enumerate(rows)])
     check(stats, images, 4)
+
+
+def test_nothing_counted() -> None:
+    stats = ClassStats(num_classes=2, by="pixel", ignore_index=9)
+    stats.update(target=torch.full((3, 4), 9))
+    report = stats.compute()
+    assert math.isnan(report["class_stats"])
+    assert report.n["class_stats"] == 0
 
 
 def test_labels_out_of_range_and_wrong_shapes() -> None:

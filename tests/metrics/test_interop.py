@@ -136,5 +136,7 @@ def test_in_the_clothes_of_torchmetrics() -> None:
     assert float(first.compute()) == f1.compute()["f1/2"]
     whole.reset()
     assert math.isnan(float(whole.compute()))
+    found = first(pred, target)
+    assert float(found) == f1.compute()["f1/2"]
     with pytest.raises(ConfigError, match="has no value 'x'"):
         as_torchmetrics(Accuracy(), key="x").compute()

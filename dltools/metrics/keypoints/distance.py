@@ -36,7 +36,8 @@ class KeypointMetricCfg(MetricCfg[T_co]):
 class KeypointMetric(Metric[CfgT]):
     """pred and target (N, K, 2); by name ``visible``, bool (N, K), and ``box``, (N, 4) as x1 y1 x2 y2.
 
-    Points that are not visible are left out. Without ``box`` it is the one around the target's visible points.
+    Points that are not visible are left out, and so are samples in which a point of ``norm`` is not. Without ``box`` it
+    is the one around the target's visible points.
     """
 
     @abstractmethod
@@ -55,10 +56,12 @@ class KeypointMetric(Metric[CfgT]):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Distances over the length, which of them count, and which are invalid; all (N, K)."""
         there = torch.ones_like(pred[..., 0], dtype=torch.bool) if visible is None else visible != 0
-        counts = there & valid.unsqueeze(1)
-        distance = torch.linalg.vector_norm((pred - target).double(), dim=-1)
-        found = distance / self.length(target.double(), there, box).unsqueeze(1)
-        fine = found.isfinite()
+        measured = there[:, list(self.cfg.norm)].all(1) if isinstance(self.cfg.norm, tuple) else torch.ones_like(valid)
+        counts = there & (valid & measured).unsqueeze(1)
+        distance = torch.linalg.vector_norm(pred.double() - target.double(), dim=-1)
+        length = self.length(target.double(), there, box).unsqueeze(1)
+        found = distance / length
+        fine = found.isfinite() & (length > 0)
         return torch.where(counts & fine, found, 0), counts & fine, counts & ~fine
 
     def length(self, target: Tensor, there: Tensor, box: Tensor | None) -> Tensor:
@@ -71,11 +74,11 @@ class KeypointMetric(Metric[CfgT]):
             high = target.masked_fill(~seen, -torch.inf).amax(1)
             sides = high - target.masked_fill(~seen, torch.inf).amin(1)
         else:
-            sides = (box[:, 2:] - box[:, :2]).double()
+            sides = box[:, 2:].double() - box[:, :2].double()
         return sides.square().sum(-1).sqrt() if self.cfg.norm == "diagonal" else self.box_length(sides)
 
     def legal(self) -> str:
-        return "Points must be finite, and the length that they are measured in not 0."
+        return "Points must be finite, and the length that they are measured in positive."
 
 
 class PCKCfg(KeypointMetricCfg["PCK"]):

@@ -13,7 +13,7 @@ from torch import Tensor
 from dltools.errors import MissingExtraError, ShapeError
 from dltools.meters.report import Array, Reading
 from dltools.metrics.base import Metric, MetricCfg
-from dltools.metrics.magnitude.errors import NumberMetric, NumberMetricCfg
+from dltools.metrics.magnitude.errors import NumberMetric, NumberMetricCfg, about_mean
 from dltools.states import State, States, Sum, Table
 
 T_co = TypeVar("T_co", covariant=True)
@@ -36,8 +36,10 @@ class PairMetric(NumberMetric[CfgT]):
 
     def moments(self, s: States) -> tuple[float, float, float, float, float]:
         """Means, variances and covariance, of all elements (divided by n)."""
-        p, y, pp, yy, py = (self.mean(s, name) for name in self.sums)
-        return p, y, max(0.0, pp - p * p), max(0.0, yy - y * y), py - p * y
+        n = int(s["n"])
+        var_p, var_y = (about_mean(float(s[x + x]), float(s[x]), n) / max(1, n) for x in ("p", "y"))
+        p, y, py = (self.mean(s, name) for name in ("p", "y", "py"))
+        return p, y, var_p, var_y, py - p * y if var_p and var_y else 0.0
 
 
 class PearsonCorrCfg(PairMetricCfg["PearsonCorr"]):
@@ -129,7 +131,7 @@ class RankPairMetric(NumberMetric[RankCfgT]):
     """Keeps every pair in a table: what depends on all ranks has no sums."""
 
     def layout(self) -> Mapping[str, State]:
-        """Pairs; one that is left out is NaN on both sides."""
+        """Pairs, and whether one counts."""
         return {"pairs": Table({"pred": torch.float64, "target": torch.float64, "counts": torch.bool})}
 
     def count(self, s: States, pred: Tensor, target: Tensor, *, valid: Tensor) -> None:

@@ -16,6 +16,8 @@ from dltools.states import State, States, Sum
 
 T_co = TypeVar("T_co", covariant=True)
 CfgT = TypeVar("CfgT", bound="NumberMetricCfg[Any]")
+ROUNDING = 16 * torch.finfo(torch.float64).eps
+"""Of sums of squares, as a share of them."""
 
 
 class NumberMetricCfg(MetricCfg[T_co]):
@@ -86,9 +88,12 @@ class ErrorMetric(NumberMetric[ErrorCfgT]):
         d = p - y
         self.add(s, {"d": d, "abs": d.abs(), "square": d.square(), "y": y, "y_square": y.square()}, counts)
 
-    def spread(self, s: States) -> float:
-        """Sum of squares of the targets about their mean."""
-        return float(s["y_square"]) - float(s["y"]) ** 2 / max(1, int(s["n"]))
+    def explained(self, s: States, left: float) -> Reading:
+        """One minus what errors leave of the targets' squares about their mean, as finite as scikit-learn makes it."""
+        n = int(s["n"])
+        whole = about_mean(float(s["y_square"]), float(s["y"]), n)
+        share = 1.0 - left / whole if whole else float(left == 0)
+        return self.reading(s, share if n > 1 else math.nan)
 
 
 class MAECfg(ErrorMetricCfg["MAE"]):
@@ -166,7 +171,7 @@ class R2(ErrorMetric[R2Cfg]):
     higher: ClassVar[bool | None] = True
 
     def value(self, s: States) -> Reading:
-        return self.reading(s, explained(float(s["square"]), self.spread(s), int(s["n"])))
+        return self.explained(s, float(s["square"]))
 
 
 class ExplainedVarianceCfg(ErrorMetricCfg["ExplainedVariance"]):
@@ -185,14 +190,14 @@ class ExplainedVariance(ErrorMetric[ExplainedVarianceCfg]):
     higher: ClassVar[bool | None] = True
 
     def value(self, s: States) -> Reading:
-        left = float(s["square"]) - float(s["d"]) ** 2 / max(1, int(s["n"]))
-        return self.reading(s, explained(left, self.spread(s), int(s["n"])))
+        return self.explained(s, about_mean(float(s["square"]), float(s["d"]), int(s["n"])))
 
 
-def explained(left: float, spread: float, n: int) -> float:
-    """One minus a share of the spread, as finite as scikit-learn makes it."""
-    if n < 2:
-        return math.nan
-    if spread <= 0:
-        return 1.0 if left <= 0 else 0.0
-    return 1.0 - left / spread
+def about_mean(squares: float, total: float, n: int) -> float:
+    """Sum of squares about the mean; 0 where it is no more than rounding, as it is of numbers that are all equal.
+
+    >>> about_mean(0.1 * 0.1 * 3, 0.1 + 0.1 + 0.1, 3)
+    0.0
+    """
+    found = squares - total**2 / max(1, n)
+    return found if found > ROUNDING * squares else 0.0

@@ -26,14 +26,14 @@ class Neighbours(NamedTuple):
 
 
 def search(x: Tensor, labels: Tensor, depth: int, distance: Distance) -> Neighbours:
-    """The ``depth`` nearest of (N, D), each query left out; of equally near ones any comes first.
+    """The ``depth`` nearest of (N, D), each query left out; of equally near ones the lower number comes first.
 
     >>> x = torch.tensor([[0.0], [1.0], [3.0]])
     >>> search(x, torch.tensor([0, 1, 0]), 2, "l2").relevant.tolist()
     [[False, True], [False, False], [False, True]]
     """
     depth = max(0, min(depth, len(x) - 1))
-    best = [near.topk(depth, 1).indices for _, near in _chunks(x, distance)]
+    best = [_nearest(near, depth) for _, near in _chunks(x, distance)]
     nearest = torch.cat([torch.zeros(0, depth, dtype=torch.int64), *best])
     _, kind, size = np.unique(labels.numpy(), return_inverse=True, return_counts=True)
     return Neighbours(
@@ -55,14 +55,25 @@ def first_match(x: Tensor, labels: Tensor, distance: Distance) -> Tensor:
     for rows, near in _chunks(x, distance):
         same = labels[rows].unsqueeze(1) == labels
         same[torch.arange(len(rows)), rows] = False
-        hit = near.masked_fill(~same, -torch.inf).amax(1, keepdim=True)
-        places.append(torch.where(same.any(1), (near > hit).sum(1) + 1, 0))
+        hit, number = near.masked_fill(~same, -torch.inf).max(1, keepdim=True)  # the first of equal ones
+        before = (near > hit) | ((near == hit) & (torch.arange(len(x)) < number))
+        places.append(torch.where(same.any(1), before.sum(1) + 1, 0))
     return torch.cat(places)
+
+
+def _nearest(near: Tensor, depth: int) -> Tensor:
+    """Numbers of the nearest; topk leaves the order of equal ones open, so rows that have some are sorted."""
+    found = near.topk(min(depth + 1, near.shape[1]), 1)
+    tied = (found.values[:, 1:] == found.values[:, :-1]).any(1)
+    indices = found.indices[:, :depth]
+    if bool(tied.any()):
+        indices[tied] = near[tied].argsort(dim=1, descending=True, stable=True)[:, :depth]
+    return indices
 
 
 def _chunks(x: Tensor, distance: Distance) -> Iterator[tuple[Tensor, Tensor]]:
     """Some queries, and how near all are to them: more is nearer, and a query is not near itself."""
-    x = torch.nn.functional.normalize(x, dim=1) if distance == "cosine" else x
+    x = torch.nn.functional.normalize(x, dim=1) if distance == "cosine" else x - x[:1]  # an offset costs digits
     half = x.square().sum(1) / 2
     for rows in torch.split(torch.arange(len(x)), max(1, CHUNK // max(1, len(x)))):
         near = x[rows] @ x.T

@@ -33,6 +33,8 @@ def test_values(seed: int, norm: Any, with_box: bool, hidden: bool) -> None:
         between = float(np.linalg.norm(target[i, 0] - target[i, 2]))
         for_pck, for_nme = lengths[norm] if isinstance(norm, str) else (between, between)
         d = np.linalg.norm(pred[i] - target[i], axis=-1)[visible[i]]
+        if norm == (0, 2) and not visible[i, 2]:
+            continue
         right += int((d / for_pck <= 0.3).sum())
         wrong += int((d / for_pck > 0.3).sum())
         errors.append((d / for_nme).mean())
@@ -51,7 +53,19 @@ def test_values(seed: int, norm: Any, with_box: bool, hidden: bool) -> None:
     assert reads.count == 0
     assert pck.compute()["pck"] == pytest.approx(right / (right + wrong), abs=1e-12)
     assert nme.compute()["nme"] == pytest.approx(np.mean(errors), rel=1e-10)
-    assert nme.compute().n["nme"] == 6
+    assert nme.compute().n["nme"] == len(errors)
+
+
+def test_a_length_is_positive_and_whole_numbers_do_not_wrap() -> None:
+    target = torch.tensor([[[5, 5], [200, 7]]], dtype=torch.uint8)
+    pck, nme = PCK(num_keypoints=2, alpha=0.05), NME(num_keypoints=2)
+    for metric in (pck, nme):
+        metric.update(torch.tensor([[[4, 5], [201, 7]]], dtype=torch.uint8), target, box=torch.tensor([[0, 0, 100, 1]]))
+    assert pck.compute()["pck"] == 1
+    assert nme.compute()["nme"] == pytest.approx(0.1)
+    pck.update(target, target, box=torch.tensor([[9, 9, 1, 1]]))
+    with pytest.warns(UserWarning, match="2 elements.*positive"):
+        assert math.isnan(pck.compute()["pck"])
 
 
 def test_edges() -> None:

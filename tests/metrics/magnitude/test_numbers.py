@@ -86,6 +86,26 @@ def test_values(cfg: Any, peer: Any, seed: int, ties: bool, cut: int) -> None:
     assert metric.compute().n[metric.lone_name] == 40
 
 
+@pytest.mark.parametrize("number", [0.1, 1 / 3, 7.7, 123456.789, 1e6 + 0.1])
+@pytest.mark.parametrize("n", [3, 7, 33, 1000])
+def test_numbers_that_are_all_equal(number: float, n: int) -> None:
+    same = torch.full((n,), number, dtype=torch.float64)
+    other = same + numbers(n, n)[0]
+    cases: list[tuple[Any, Any, Any, float]] = [
+        (R2Cfg, other, same, 0.0),
+        (R2Cfg, same, same, 1.0),
+        (ExplainedVarianceCfg, other, same, 0.0),
+        (PearsonCorrCfg, other, same, math.nan),
+        (PearsonCorrCfg, same, other, math.nan),
+        (ConcordanceCorrCfg, other, same, 0.0),
+        (ConcordanceCorrCfg, same, same, math.nan),
+    ]
+    for cfg, p, y, expected in cases:
+        metric = build(cfg())
+        metric.update(p, y)
+        assert metric.compute()[metric.lone_name] == pytest.approx(expected, nan_ok=True), cfg
+
+
 @peers
 def test_edges(cfg: Any, peer: Any) -> None:
     del peer

@@ -28,7 +28,7 @@ from dltools.metrics.metric_learning import search
 
 
 def relevances(x: np.ndarray[Any, Any], labels: np.ndarray[Any, Any], distance: str) -> list[tuple[Any, Any]]:
-    """For each query: similarities of the others, and whether they match, the nearest first."""
+    """For each query: similarities of the others, and whether they match, the nearest first, then in their order."""
     made = []
     for i in range(len(x)):
         others = [j for j in range(len(x)) if j != i]
@@ -37,7 +37,7 @@ def relevances(x: np.ndarray[Any, Any], labels: np.ndarray[Any, Any], distance: 
         else:
             near = np.array([-np.sum((x[i] - x[j]) ** 2) for j in others])
         match = np.array([labels[i] == labels[j] for j in others])
-        order = np.argsort(-near)
+        order = np.argsort(-near, kind="stable")
         if match.any():
             made.append((near[order], match[order]))
     return made
@@ -45,21 +45,23 @@ def relevances(x: np.ndarray[Any, Any], labels: np.ndarray[Any, Any], distance: 
 
 def by_hand(queries: list[tuple[Any, Any]], k: int) -> dict[str, float]:
     found: dict[str, list[float]] = {name: [] for name in ("recall", "precision", "r", "map", "mrr", "ndcg")}
-    for near, match in queries:
+    for _, match in queries:
         r = int(match.sum())
         found["recall"].append(match[:k].any())
         found["precision"].append(match[:k].sum() / k)
         found["r"].append(match[:r].mean())
         found["map"].append(sum(match[: i + 1].mean() for i in range(r) if match[i]) / r)
         found["mrr"].append(1 / (1 + int(np.argmax(match))))
-        found["ndcg"].append(ndcg_score([match], [near - near.min()], k=k) if len(match) > 1 else float(match[0]))
+        found["ndcg"].append(ndcg_score([match], [-np.arange(len(match))], k=k) if len(match) > 1 else float(match[0]))
     return {name: float(np.mean(values)) if values else math.nan for name, values in found.items()}
 
 
-@given(st.integers(0, 10**6), st.integers(2, 25), st.integers(1, 12), st.sampled_from(["cosine", "l2"]))
+@given(st.integers(0, 10**6), st.integers(2, 25), st.integers(1, 12), st.sampled_from(["cosine", "l2", "ties"]))
 def test_values(seed: int, n: int, k: int, distance: Any) -> None:
     rng = np.random.default_rng(seed)
     x, labels = rng.normal(size=(n, 3)), rng.integers(0, 4, n)
+    if distance == "ties":
+        x, distance = 1000 + rng.integers(0, 3, (n, 3)) / 4, "l2"
     fields: dict[str, Any] = {"dim": 3, "distance": distance}
     members: dict[str, Any] = {
         "recall": RecallAtKCfg(k=k, **fields),
