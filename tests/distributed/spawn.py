@@ -37,8 +37,11 @@ def run_ranks(function: Callable[..., Any], world: int, *args: Any, seconds: flo
         for _ in started:
             rank, packed = results.get()
             found[rank] = pickle.loads(packed)  # bytes: tensors would need their process to be still there
+            if found[rank][0]:  # the others may wait for this one
+                break
         for process in started:
-            process.join(seconds)
+            process.join(1.0 if len(found) < world else seconds)
+            process.terminate()
     errors = [text for rank, (text, _) in sorted(found.items()) if text]
     if errors:
         raise AssertionError("\n".join(errors))

@@ -73,6 +73,9 @@ def test_the_bounds_of_a_share_are_shares() -> None:
     assert report.ci("all").high <= 1.0
     assert report.ci("none").high == pytest.approx(1 - report.ci("all").low)
     assert report.ci("none", 0.5).high < report.ci("none").high
+    for n in range(1, 300):  # rounding takes an end of some of them beyond
+        ends = Report({"none": 0.0, "all": 1.0}, resample={"none": (0, n), "all": (n, n)})
+        assert 0.0 <= ends.ci("none").low < ends.ci("all").high <= 1.0
 
 
 def test_an_interval_without_samples_says_what_gives_some() -> None:
