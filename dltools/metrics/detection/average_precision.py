@@ -17,7 +17,7 @@ from dltools.meters.report import Array, Reading
 from dltools.metrics.base import Metric, MetricCfg
 from dltools.metrics.detection.coco_accumulate import RECALLS, Curves, Matched, accumulate
 from dltools.metrics.detection.coco_match import Objects, Pairs, candidates, match, place_in_group
-from dltools.metrics.detection.images import check_images
+from dltools.metrics.detection.images import NUMBER, Rows, check_images
 from dltools.states import State, States, Sum, Table
 from dltools.states.counted import BYTES
 
@@ -91,13 +91,12 @@ class AveragePrecisionOfObjects(Metric[CfgT]):
         return {"rows": rows, "objects": Sum(self.num_classes, len(self.areas)), "images": Sum(), "invalid": Sum()}
 
     @abstractmethod
-    def needs(self) -> tuple[str, ...]:
-        """Entries of a target; a prediction has ``scores`` too."""
+    def needs(self) -> tuple[Rows, Rows]:
+        """Entries of a prediction, beside ``scores``, and of a target."""
 
     def check(self, pred: Any, target: Any) -> None:
-        needs = self.needs()
-        own = tuple(name for name in needs if name != "area")
-        check_images(pred, target, (*own, "scores"), needs)
+        own, needs = self.needs()
+        check_images(pred, target, {**own, "scores": NUMBER}, needs)
 
     def count(self, s: States, pred: Any, target: Any, *, valid: Tensor) -> None:
         kept = [i for i, counts in enumerate(valid.tolist()) if counts]

@@ -13,7 +13,7 @@ from dltools.cfgutils.annotations import Unit
 from dltools.functional.boxes import BoxFormat, box_convert, box_iou
 from dltools.meters.report import Reading
 from dltools.metrics.base import Metric, MetricCfg
-from dltools.metrics.detection.images import check_images
+from dltools.metrics.detection.images import BOX, NUMBER, check_images
 from dltools.states import State, States, Sum
 
 
@@ -45,7 +45,7 @@ class BoxMIoU(Metric[BoxMIoUCfg]):
         return {"iou": Sum(dtype=torch.float64), "pairs": Sum(), "targets": Sum(), "invalid": Sum()}
 
     def check(self, pred: Any, target: Any) -> None:
-        needs = ("boxes", "labels") if self.cfg.class_aware else ("boxes",)
+        needs = {"boxes": BOX, "labels": NUMBER} if self.cfg.class_aware else {"boxes": BOX}
         check_images(pred, target, needs, needs)
 
     def count(self, s: States, pred: Any, target: Any, *, valid: Tensor) -> None:

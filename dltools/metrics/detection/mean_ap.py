@@ -19,6 +19,7 @@ from dltools.metrics.detection.average_precision import (
     data_of,
     joined,
 )
+from dltools.metrics.detection.images import BOX, NUMBER, Rows
 from dltools.states import States
 
 
@@ -57,8 +58,9 @@ class MeanAveragePrecision(AveragePrecisionOfObjects[MeanAveragePrecisionCfg]):
         self.max_dets: tuple[int, ...] = self.cfg.max_dets
         self.num_classes: int = self.cfg.num_classes
 
-    def needs(self) -> tuple[str, ...]:
-        return "masks" if self.cfg.masks else "boxes", "labels"
+    def needs(self) -> tuple[Rows, Rows]:
+        shape: Rows = {"masks": ()} if self.cfg.masks else {"boxes": BOX}
+        return {**shape, "labels": NUMBER}, {**shape, "labels": NUMBER}
 
     def read_detections(self, pred: Sequence[Mapping[str, Tensor]]) -> Instances:
         return self._read(pred, joined(pred, "scores", torch.float64)[0])

@@ -18,6 +18,7 @@ from dltools.metrics.detection.average_precision import (
     data_of,
     joined,
 )
+from dltools.metrics.detection.images import NUMBER, Rows
 from dltools.states import States
 
 
@@ -52,8 +53,9 @@ class KeypointAP(AveragePrecisionOfObjects[KeypointAPCfg]):
     def setup(self) -> None:
         self.max_dets: tuple[int, ...] = self.cfg.max_dets
 
-    def needs(self) -> tuple[str, ...]:
-        return "keypoints", "area"
+    def needs(self) -> tuple[Rows, Rows]:
+        num = len(self.cfg.sigmas)
+        return {"keypoints": ((num, 2), (num, 3))}, {"keypoints": ((num, 3),), "area": NUMBER}
 
     def read_detections(self, pred: Sequence[Mapping[str, Tensor]]) -> Instances:
         points, image = self._points([{"keypoints": one["keypoints"][..., :2]} for one in pred], 2)

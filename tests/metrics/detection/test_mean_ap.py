@@ -200,6 +200,9 @@ LABEL, BOX, SCORE = torch.tensor([0]), torch.tensor([[0.0, 0.0, 9.0, 9.0]]), tor
         ({"boxes": BOX, "labels": LABEL}, "tensors scores"),
         ({"boxes": BOX, "labels": LABEL, "scores": torch.ones(2)}, "a row per object"),
         ({}, "has nothing"),
+        ({"boxes": torch.zeros(2, 6), "labels": LABEL, "scores": SCORE}, "a row per object"),
+        ({"boxes": torch.zeros(1, 3), "labels": LABEL, "scores": SCORE}, r"boxes \(1, 3\).*\(n, 4\)"),
+        ({"boxes": BOX, "labels": LABEL.view(1, 1), "scores": SCORE}, r"labels \(1, 1\).*\(n,\)"),
     ],
 )
 def test_entries_that_do_not_fit_are_refused_before_anybody_counts(pred: Any, match: str) -> None:
@@ -207,6 +210,21 @@ def test_entries_that_do_not_fit_are_refused_before_anybody_counts(pred: Any, ma
     with pytest.raises(ShapeError, match=match):
         metrics.update([pred], [{"boxes": BOX, "labels": LABEL}])
     assert metrics.compute().n == dict.fromkeys(metrics.compute(), 0)
+
+
+@pytest.mark.parametrize("entry", [{"iscrowd": torch.zeros(2)}, {"area": torch.ones(2)}, {"area": torch.ones(1, 1)}])
+def test_what_a_target_may_have_must_fit_too(entry: Any) -> None:
+    metric = MeanAveragePrecision(num_classes=1)
+    with pytest.raises(ShapeError, match="row per object|area"):
+        metric.update([{"boxes": BOX, "labels": LABEL, "scores": SCORE}], [{"boxes": BOX, "labels": LABEL, **entry}])
+
+
+def test_key_points_of_another_shape_are_refused() -> None:
+    metric = build(KeypointAPCfg(sigmas=(0.1, 0.1)))
+    points, area = torch.zeros(1, 2, 3), torch.ones(1)
+    for found, there in ((points, points[..., :2]), (points[:, :1], points), (points.flatten(1), points)):
+        with pytest.raises(ShapeError, match=r"keypoints \(1, "):
+            metric.update([{"keypoints": found, "scores": SCORE}], [{"keypoints": there, "area": area}])
 
 
 def test_inputs_may_change_after_the_update() -> None:
