@@ -88,11 +88,11 @@ def show(name: str) -> str:
 def _described(name: str, one: Any) -> str:
     """A public name that is no component."""
     head, doc = f"{one.__module__}: {name}", inspect.getdoc(one) or ""
-    if isinstance(one, type) and issubclass(one, Record) and one is not Record:
-        return f"{head}\n\n{help_text(one)}"
     if inspect.isabstract(one):
         methods = [f"  {method}{inspect.signature(getattr(one, method))}" for method in sorted(one.__abstractmethods__)]
         return "\n\n".join([head, doc, "\n".join(["To write:", *methods])])
+    if isinstance(one, type) and issubclass(one, Record) and one is not Record:
+        return f"{head}\n\n{help_text(one)}"
     return f"{head}{inspect.signature(one)}\n\n{doc}" if inspect.isfunction(one) else f"{head}\n\n{doc}"
 
 
