@@ -92,6 +92,8 @@ class ClassStats(Metric[ClassStatsCfg]):
                     f"target is a {type(target).__name__}", expected="a list of label tensors, one per image"
                 )
             return
+        if not isinstance(target, Tensor):
+            raise ShapeError(f"target is a {type(target).__name__}", expected="a tensor", hint="by='box' takes lists")
         many = self.cfg.by == "sample" and target.ndim == 2
         if target.ndim != 1 and self.cfg.by == "sample" and not (many and target.shape[1] == self.cfg.num_classes):
             raise ShapeError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from typing import Any, NamedTuple
 
 import torch
@@ -13,6 +13,8 @@ from dltools.errors import ConfigError, ShapeError, did_you_mean
 
 POSITIONAL = ("pred", "target")
 """What the positional arguments of ``update`` are called."""
+TENSORS = ("Tensor", "Tensor | None", "torch.Tensor", "torch.Tensor | None")
+"""Annotations of parameters that take nothing else."""
 
 
 class Batch(NamedTuple):
@@ -38,6 +40,8 @@ class Parameter(NamedTuple):
     name: str
     source: str
     required: bool
+    tensor: bool = False
+    """Whether it says that it is one."""
 
 
 def parameters(count: Callable[..., None], inputs: Mapping[str, str]) -> tuple[Parameter, ...]:
@@ -48,7 +52,10 @@ def parameters(count: Callable[..., None], inputs: Mapping[str, str]) -> tuple[P
         raise ConfigError(
             f"inputs names {', '.join(unknown)}", expected=f"parameters of count: {', '.join(p.name for p in named)}"
         )
-    return tuple(Parameter(p.name, inputs.get(p.name, p.name), p.default is p.empty) for p in named)
+    says = {p.name: inspect.formatannotation(p.annotation).strip("'") for p in named}
+    return tuple(
+        Parameter(p.name, inputs.get(p.name, p.name), p.default is p.empty, says[p.name] in TENSORS) for p in named
+    )
 
 
 def read_batch(batch: Sequence[Any], valid: Tensor | None, named: Mapping[str, Any]) -> Batch:
@@ -83,7 +90,14 @@ def bind(takes: Iterable[Parameter], batch: Batch, owner: str) -> dict[str, Any]
             f"{owner} needs {', '.join(missing)}; update got {', '.join(batch.inputs)}",
             hint=f"update(..., {missing[0]}=...), or inputs={{parameter: keyword}} in the config",
         )
-    return {p.name: batch.inputs[p.source] for p in takes if p.source in batch.inputs}
+    found = {p.name: batch.inputs[p.source] for p in takes if p.source in batch.inputs}
+    for p in takes:
+        x = found.get(p.name)
+        if p.tensor and not isinstance(x, Tensor) and (p.required or x is not None):
+            raise ShapeError(
+                f"{owner} got {p.source} as {type(x).__name__}", "a tensor", f"torch.as_tensor({p.source})"
+            )
+    return found
 
 
 def refuse_unused(batch: Batch, takes: Iterable[Parameter]) -> None:
@@ -95,6 +109,8 @@ def refuse_unused(batch: Batch, takes: Iterable[Parameter]) -> None:
 
 
 def _size(name: str, x: Any) -> int:
+    if not isinstance(x, Sized):
+        raise ShapeError(f"{name} is a {type(x).__name__}", expected="a tensor, or a list with an entry per sample")
     if isinstance(x, Tensor) and x.ndim == 0:
         raise ShapeError(f"{name} is a single number", expected="samples in dim 0", hint=f"{name}.reshape(1)")
     return x.shape[0] if isinstance(x, Tensor) else len(x)

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -174,6 +175,15 @@ def test_a_mask_that_does_not_fit_is_refused(valid: Tensor) -> None:
     metrics = three_members()
     with pytest.raises(ShapeError, match=r"valid is.*a bool tensor \(3,\)"):
         metrics.update(PRED, TARGET, valid=valid)
+    for given, said in (
+        (np.zeros(3), "target as ndarray"),
+        ([0, 1, 1], "target as list"),
+        (None, "target as NoneType"),
+    ):
+        with pytest.raises(ShapeError, match=said):
+            Accuracy().update(torch.zeros(3, 2), given)
+    with pytest.raises(ShapeError, match="pred is a int"):
+        Accuracy().update(3, torch.zeros(3))
     with pytest.raises(ShapeError, match="pred is a single number"):
         metrics.update(torch.tensor(1.0), TARGET)
 
