@@ -159,6 +159,19 @@ def test_without_scipy_by_distance_maps(monkeypatch: pytest.MonkeyPatch) -> None
     assert reports[0] == pytest.approx(reports[1], rel=1e-6)
 
 
+@pytest.mark.parametrize("convention", ["pixel", "surfel"])
+def test_a_map_of_squares_finds_what_a_tree_finds(convention: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    pred, target = blobs(1, (9, 12, 14)), blobs(2, (9, 12, 14))
+    reports = []
+    for absent in (False, True):
+        if absent:
+            monkeypatch.setitem(sys.modules, "edt", None)  # type: ignore[arg-type]
+        metric = SurfaceDistance(num_classes=3, holds="labels", spacing=(1.5, 1.5, 1.5), convention=convention)
+        metric.update(pred, target)
+        reports.append(list(metric.compute().values()))
+    assert reports[0] == pytest.approx(reports[1], rel=1e-12)
+
+
 def test_one_table_for_all_and_scores_as_input() -> None:
     members: dict[str, Any] = {
         "all": SurfaceDistanceCfg(num_classes=3),
