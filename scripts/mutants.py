@@ -59,13 +59,14 @@ def run(name: str, group: dict[str, list[str]], survivors: bool) -> None:
     text = (ROOT / "pyproject.toml").read_text()
     (place / "pyproject.toml").write_text(text.replace("[tool.mutmut]\n", "\n".join(["[tool.mutmut]", *lines, ""])))
     mutmut(place, again)
-    unseen = [mutant for _, mutant, status in verdicts(place) if status == "no tests"]
-    if unseen and group.get("ranks"):
-        give_all_tests(place, unseen)
-        mutmut(place, unseen)
+    living = [mutant for _, mutant, status in verdicts(place) if status not in KILLED]
+    if living and group.get("ranks"):
+        give_all_tests(place, living)
+        mutmut(place, living)
 
 
 def mutmut(place: Path, mutants: list[str]) -> None:
+    """Run it on some mutants, or on all."""
     children = ["--max-children", os.environ["MUTANTS_CHILDREN"]] if "MUTANTS_CHILDREN" in os.environ else []
     settled = {"OMP_NUM_THREADS": "1", "DLTOOLS_RANKS": "fork"}
     command = [sys.executable, "-m", "mutmut", "run", *mutants, *children]
@@ -73,7 +74,7 @@ def mutmut(place: Path, mutants: list[str]) -> None:
 
 
 def give_all_tests(place: Path, mutants: list[str]) -> None:
-    """What only processes of the tests call is a function without tests to mutmut: all of the group's are tried."""
+    """Mutmut does not see what is called in processes that the tests start: all tests of the group are tried."""
     file = place / "mutants" / "mutmut-stats.json"
     stats = json.loads(file.read_text())
     for mutant in mutants:

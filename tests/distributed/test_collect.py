@@ -100,13 +100,32 @@ def collected(me: int) -> dict[str, Any]:
     x = torch.ones(me + 1, requires_grad=True)
     (gather(x, grad=True) * torch.arange(6.0) * (me + 1)).sum().backward()
     out["grad"] = x.grad.tolist() if x.grad is not None else None
-    pair = c10d.new_group([0, 1])
-    if me < 2:
-        total = Total()
-        total.update(float(me + 1))
-        out["pair"] = collect(total, group=pair)[""]
+    out["plain"] = gather(torch.ones(1, requires_grad=True)).requires_grad
+    pair = c10d.new_group([1, 2])
+    if me:
+        out["pair"] = of_a_pair(me, pair)
     out |= {"merged": merged(me), "different": disagree(me), "store": shake_hands(me), "away": stay_away(me)}
     return out
+
+
+def of_a_pair(me: int, pair: Any) -> dict[str, Any]:
+    """What ranks 1 and 2, which are 0 and 1 of a group of their own, make of it."""
+    total, source = Total(), Counted(3)
+    total.update(float(me))
+    fill(source, SHARDS[0] if me == 1 else SHARDS[2])
+    report = collect({"a": source}, group=pair)
+    x = torch.ones(me, requires_grad=True)
+    (gather(x, group=pair, grad=True) * torch.arange(3.0) * me).sum().backward()
+    handshake(pair)
+    return {
+        "place": (rank(pair), world(pair), str(device(pair))),
+        "total": collect(total, group=pair)[""],
+        "values": dict(report),
+        "rows": report.data("a/rows")["x"].tolist(),
+        "gather": gather(torch.full((me,), me), group=pair).tolist(),
+        "grad": x.grad.tolist() if x.grad is not None else None,
+        "mine": (rank(), world()),
+    }
 
 
 def merged(me: int) -> dict[str, Any]:
@@ -212,7 +231,18 @@ def test_gather_is_ragged_and_sums_the_gradients(three: list[dict[str, Any]]) ->
 
 
 def test_a_part_of_the_ranks_can_collect(three: list[dict[str, Any]]) -> None:
-    assert [out.get("pair") for out in three] == [3.0, 3.0, None]
+    assert "pair" not in three[0]
+    for me in (1, 2):
+        pair = three[me]["pair"]
+        assert (pair["place"], pair["mine"], pair["total"]) == ((me - 1, 2, "cpu"), (me, 3), 3.0)
+        assert pair["values"] == {"a/hits": 45.0, "a/low": 1.0, "a/high": 5.0, "a/rows": 15.0, "a/error": 15.5}
+        assert pair["rows"] == [1.0, 2.0, 5.0, 3.0, 4.0]
+        assert pair["gather"] == [1, 2, 2]
+        assert pair["grad"] == [[0.0], [3.0, 6.0]][me - 1]
+
+
+def test_what_is_gathered_without_gradients_has_none(three: list[dict[str, Any]]) -> None:
+    assert not any(out["plain"] for out in three)
 
 
 def test_a_merged_state_loads_in_one_process(three: list[dict[str, Any]]) -> None:
