@@ -103,7 +103,9 @@ def volume() -> None:
     x, y = classes(1, 2, 96, 96, 96)
     rows: dict[str, tuple[Call, float | None]] = {
         "Dice": (both(dl.DiceLoss(), x, y), 1.3),
+        "Dice, compiled": (both(compiled(dl.DiceLoss()), x, y), 1.3),
         "Combine of four": (both(dl.CombineCfg(terms=TERMS).build(), x, y), 2.5),
+        "Combine of four, compiled": (both(compiled(dl.CombineCfg(terms=TERMS).build()), x, y), 2.5),
     }
     for name, peer in loss_peers.dense(2).items():
         rows[name] = both(peer, x, y), None
