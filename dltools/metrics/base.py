@@ -66,6 +66,9 @@ class Metric(Component[CfgT], Counting, ABC):
     joins: ClassVar[bool] = False
     """Whether to count batches joined in dim 0 is to count one after the other: then small ones wait for each other."""
 
+    counts_by: ClassVar[tuple[str, ...]] = ()
+    """Methods that a family's ``count`` leaves to its leaves: such a leaf shares with its like, not with the others."""
+
     def __init__(self, cfg: CfgT | None = None, /, **fields: Any) -> None:
         super().__init__(cfg, **fields)
         self.takes: tuple[Parameter, ...] = parameters(self.count, self.cfg.inputs)
@@ -164,7 +167,8 @@ class Metric(Component[CfgT], Counting, ABC):
 
 def _key(metric: Metric[Any]) -> tuple[type[Any], str]:
     """Metrics with the same key share states: the family, and in words what its config says and what it keeps."""
-    family = next(cls for cls in type(metric).__mro__ if "count" in vars(cls))
+    counting = {"count", *metric.counts_by}
+    family = next(cls for cls in type(metric).__mro__ if counting & vars(cls).keys())
     twin = next((c for c in type(metric.cfg).__mro__ if c.__name__ == f"{family.__name__}Cfg"), type(metric.cfg))
     fields = ", ".join(f"{name}={getattr(metric.cfg, name)!r}" for name in field_names(twin))
     return family, f"{family.__name__}({fields}): {dict(metric.layout())}"

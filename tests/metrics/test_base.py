@@ -18,16 +18,21 @@ from dltools.meters import collect
 from dltools.metrics import (
     Accuracy,
     AccuracyCfg,
+    CERCfg,
     ConfusionMatrixCfg,
     ConfusionMetric,
     F1Cfg,
     HammingLossCfg,
     IoU,
     IoUCfg,
+    MAPCfg,
     Metric,
     MetricCfg,
     Metrics,
     MetricsCfg,
+    PSNRCfg,
+    SSIMCfg,
+    WERCfg,
 )
 from dltools.states import State, States, Sum
 
@@ -280,3 +285,16 @@ def test_inputs_are_detached_and_may_come_in_inference_mode() -> None:
     metrics.update(x * 1, torch.zeros(2), side=torch.ones(2))
     assert metrics.compute()["a"] == 2.0
     assert not metrics["a"].states["sum"].requires_grad
+
+
+def test_leaves_that_count_in_their_own_way_do_not_share() -> None:
+    together = [
+        (PSNRCfg(), SSIMCfg()),
+        (CERCfg(), WERCfg()),
+        (MAPCfg(num_classes=1), MAPCfg(num_classes=1, box_format="xywh")),
+        (MAPCfg(num_classes=1), MAPCfg(num_classes=1, max_dets=(1, 2, 3))),
+    ]
+    for a, b in together:
+        metrics = Metrics({"a": a, "b": b, "twin": b})
+        assert metrics["a"].states is not metrics["b"].states
+        assert metrics["twin"].states is metrics["b"].states

@@ -67,6 +67,7 @@ class AveragePrecisionOfObjects(Metric[CfgT]):
     """Matches detections and objects at each update; lists of dicts, one per image."""
 
     higher: ClassVar[bool | None] = True
+    counts_by: ClassVar[tuple[str, ...]] = ("read_detections", "read_objects", "likeness")
     areas: ClassVar[tuple[str, ...]] = tuple(AREAS)
     max_dets: tuple[int, ...] = (1, 10, 100)
     num_classes: int = 1

@@ -32,6 +32,7 @@ class ImageMetric(Metric[CfgT]):
     """Mean over images of a number per image; pred and target (N, C, *S) of floats or bytes."""
 
     higher: ClassVar[bool | None] = True
+    counts_by: ClassVar[tuple[str, ...]] = ("scores",)
 
     @abstractmethod
     def scores(self, pred: Tensor, target: Tensor) -> Tensor:

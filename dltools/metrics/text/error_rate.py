@@ -27,6 +27,7 @@ class ErrorRate(Metric[CfgT]):
     """Edits (insert, delete, replace a token) over the tokens of the targets; pred and target are lists of strings."""
 
     higher: ClassVar[bool | None] = False
+    counts_by: ClassVar[tuple[str, ...]] = ("tokens",)
 
     @abstractmethod
     def tokens(self, text: str) -> Sequence[Hashable]:
