@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 
+Place = tuple[str, ...]
+"""Where a value stands inside a config: field names, mapping keys, positions."""
 SHOWN = 24
 """Legal names that an error lists at most."""
 
@@ -33,6 +35,24 @@ class DltoolsError(Exception):
 
 class ConfigError(DltoolsError, ValueError):
     """A config, or a value that stands for one, is not legal."""
+
+
+class ConfigProblems(ConfigError):
+    """Every mistake of a config in one error."""
+
+    problems: Mapping[Place, str]
+    """What is wrong, by path."""
+
+    @classmethod
+    def at(cls, title: str, problems: Mapping[Place, str], where: Mapping[Place, str] | None = None) -> Self:
+        """``train.yaml:6: loss.alpha: ...``, with the line of the longest known part of each path."""
+        known, lines = {(): title, **(where or {})}, []
+        for path, text in problems.items():
+            line = next(known[path[:n]] for n in range(len(path), -1, -1) if path[:n] in known)
+            lines.append(": ".join(part for part in (line, ".".join(path), text) if part))
+        made = cls("\n".join(lines))
+        made.problems = problems
+        return made
 
 
 class ShapeError(DltoolsError, ValueError):

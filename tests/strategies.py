@@ -11,11 +11,10 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt
 from hypothesis import strategies as st
 
+from dltools._introspect import field_names, hints
 from dltools.cfgutils import Config, Record
-from dltools.cfgutils.annotations import ConfigProblems
 from dltools.cfgutils.config import members
-from dltools.cfgutils.record import field_names, hints
-from dltools.errors import ConfigError
+from dltools.errors import ConfigError, ConfigProblems
 
 R = TypeVar("R", bound=Record)
 

@@ -11,17 +11,16 @@ from enum import Enum
 from functools import partial, reduce
 from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, Self, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le
 from pydantic import AfterValidator, ConfigDict, InstanceOf, PlainValidator, Strict, TypeAdapter, WithJsonSchema
 from pydantic_core import ValidationError
 
-from dltools.cfgutils.values import FrozenMap, Space
-from dltools.errors import ConfigError, did_you_mean
+from dltools._plain import FrozenMap
+from dltools.cfgutils.values import Space
+from dltools.errors import ConfigProblems, Place, did_you_mean
 
-Place = tuple[str, ...]
-"""Where a value stands inside a config: field names, mapping keys, positions."""
 Unit = Annotated[float, Ge(0), Le(1)]
 """A share, 0 to 1."""
 Positive = Annotated[float, Gt(0)]
@@ -35,8 +34,6 @@ AnyOf: Any = Annotated  # for annotations that are known only at run time
 
 def strict(annotation: Any) -> Any:
     """The annotation with our rules in it; a search space may stand in the place of every value."""
-    if annotation is ...:
-        return annotation
     made, written = _strict(annotation), WithJsonSchema({"type": "object", "propertyNames": {"pattern": "^[$]"}})
     return made | AnyOf[InstanceOf[Space], AfterValidator(partial(_spread, made)), written]
 
@@ -62,30 +59,12 @@ def _strict(annotation: Any) -> Any:
         return reduce(or_, map(_strict, args))
     if plain in (tuple, list, Sequence):
         parts = args if plain is tuple and args else (*(args or (Any,)), ...)
-        return types.GenericAlias(tuple, tuple(map(strict, parts)))
+        return types.GenericAlias(tuple, tuple(part if part is ... else strict(part) for part in parts))
     if plain in (dict, Mapping):
         key, value = args or (Any, Any)
         lax = Annotated[int, Strict(False)] if key is int else _strict(key)  # the keys of a JSON object are strings
         return AnyOf[types.GenericAlias(dict, (lax, strict(value))), AfterValidator(FrozenMap)]
     return annotation
-
-
-class ConfigProblems(ConfigError):
-    """Every mistake of a config in one error."""
-
-    problems: Mapping[Place, str]
-    """What is wrong, by path."""
-
-    @classmethod
-    def at(cls, title: str, problems: Mapping[Place, str], where: Mapping[Place, str] | None = None) -> Self:
-        """``train.yaml:6: loss.alpha: ...``, with the line of the longest known part of each path."""
-        known, lines = {(): title, **(where or {})}, []
-        for path, text in problems.items():
-            line = next(known[path[:n]] for n in range(len(path), -1, -1) if path[:n] in known)
-            lines.append(": ".join(part for part in (line, ".".join(path), text) if part))
-        made = cls("\n".join(lines))
-        made.problems = problems
-        return made
 
 
 def problems_of(error: ValueError, given: Any = None, names: Iterable[str] = ()) -> Mapping[Place, str]:

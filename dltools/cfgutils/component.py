@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, ClassVar, Generic, TypeVar, get_args
+from typing import Any, ClassVar, Generic, TypeVar
 
+from dltools._introspect import base_arguments
 from dltools.cfgutils.config import Config
 from dltools.errors import ConfigError
 
@@ -33,7 +34,7 @@ class Component(Generic[C]):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for arg in (arg for base in vars(cls).get("__orig_bases__", ()) for arg in get_args(base)):
+        for arg in base_arguments(cls):
             if isinstance(arg, type) and issubclass(arg, Config):
                 cls.config = arg
 
@@ -41,8 +42,7 @@ class Component(Generic[C]):
         super().__init__()
         config: Any = type(self).config
         if cfg is not None and (fields or not isinstance(cfg, config)):
-            expected = f"a {config.__name__}, or its fields by name"
-            raise ConfigError(f"{type(self).__name__} got {cfg!r}", expected=expected)
+            raise ConfigError(f"{type(self).__name__} got {cfg!r}", f"a {config.__name__}, or its fields by name")
         self.cfg = cfg if cfg is not None else config(**fields)
         self.cfg.product()
         self.setup()

@@ -8,9 +8,10 @@ import weakref
 from collections.abc import Callable, Mapping
 from operator import attrgetter
 from types import SimpleNamespace
-from typing import Any, ClassVar, ForwardRef, Generic, ParamSpec, Protocol, TypeVar, cast, get_args
+from typing import Any, ClassVar, ForwardRef, Generic, ParamSpec, Protocol, TypeVar, cast
 
-from dltools.cfgutils.record import Record, scope
+from dltools._introspect import base_arguments, full_name, scope
+from dltools.cfgutils.record import Record
 from dltools.cfgutils.values import Space, space
 from dltools.errors import ConfigError, did_you_mean
 
@@ -51,16 +52,15 @@ class Config(Record, Generic[T_co]):
             if getattr(base, "tag", ""):
                 hint = "derive both from a common family, a generic config that names no product"
                 raise ConfigError(f"{cls.__qualname__} derives from {base.__qualname__}, which is final", hint=hint)
-        named = [arg for base in vars(cls).get("__orig_bases__", ()) for arg in get_args(base)]
-        target = next((arg for arg in named if not isinstance(arg, TypeVar)), None)
+        target = next((arg for arg in base_arguments(cls) if not isinstance(arg, TypeVar)), None)
         cls._target = target.__forward_arg__ if isinstance(target, ForwardRef) else target
         cls.tag = "" if target is None else cls.__name__.removesuffix("Cfg")
         cls._root = cls.__mro__[cls.__mro__.index(Config) - 1]
         super().__init_subclass__(**kwargs)
         if cls.tag:
-            key, place = (_place(cls._root), cls.tag), _place(cls)
-            if (other := _place(_KNOWN.get(key, cls))) != place:
-                raise ConfigError(f"{place} and {other} have the same tag {cls.tag!r}", hint="rename one of them")
+            key, name = (full_name(cls._root), cls.tag), full_name(cls)
+            if (other := full_name(_KNOWN.get(key, cls))) != name:
+                raise ConfigError(f"{name} and {other} have the same tag {cls.tag!r}", hint="rename one of them")
             _KNOWN[key] = cls
 
     def product(self) -> Callable[..., T_co]:
@@ -106,9 +106,7 @@ def build(cfg: Buildable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Make what a config names, from the config and the run-time arguments of its family."""
     if not isinstance(cfg, Config) or not hasattr(cfg, "build"):
         hint = "sample(cfg, seed) or resolve(cfg, values)" if isinstance(cfg, Space) else ""
-        raise ConfigError(
-            f"build got {cfg!r}", expected="a config that names a product, such as DiceLossCfg()", hint=hint
-        )
+        raise ConfigError(f"build got {cfg!r}", "a config that names a product, such as DiceLossCfg()", hint)
     return cfg.build(*args, **kwargs)
 
 
@@ -140,8 +138,3 @@ def product_class(cls: type[Config[Any]]) -> Any:
 def _home(family: type[Config[Any]]) -> Any:
     """The package around the outermost family: ``dltools.losses`` for ``dltools.losses.base``."""
     return sys.modules.get(family._root.__module__.rpartition(".")[0])
-
-
-def _place(cls: type[Any]) -> str:
-    """Where a class stands; two functions of one module may each have a local class of the same name."""
-    return f"{cls.__module__}.{cls.__qualname__.rpartition('<locals>.')[2]}"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import inspect
-import itertools
 import math
 import sys
 import textwrap
@@ -15,27 +13,15 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
+from dltools._introspect import field_docs
+from dltools._plain import source
 from dltools.cfgutils.config import Config, members, tags
 from dltools.cfgutils.files import dump, load
-from dltools.cfgutils.record import Record, field_names, twin
-from dltools.cfgutils.values import source, to_tree
+from dltools.cfgutils.record import Record, twin
+from dltools.cfgutils.values import to_tree
 from dltools.errors import ConfigError
 
 C = TypeVar("C", bound=Record)
-
-
-def field_docs(cls: type[Record]) -> dict[str, str]:
-    """The string literal under each field, from the source of the class and its bases; empty without a source."""
-    docs: dict[str, str] = {}
-    for base in reversed(cls.__mro__):
-        try:
-            body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
-        except (OSError, TypeError, SyntaxError):
-            continue
-        for field, doc in itertools.pairwise(getattr(body, "body", [])):
-            if isinstance(field, ast.AnnAssign) and isinstance(doc, ast.Expr) and isinstance(doc.value, ast.Constant):
-                docs[ast.unparse(field.target)] = inspect.cleandoc(str(doc.value.value))
-    return {name: docs[name] for name in field_names(cls) if name in docs}
 
 
 def help_text(cls: type[Record]) -> str:
@@ -86,8 +72,7 @@ def schema(cls: type[Record]) -> dict[str, Any]:
 def _definition(cls: type[Record]) -> dict[str, Any]:
     """With classes where references to their definitions are to stand."""
     if issubclass(cls, Config) and not cls.tag:
-        tags(cls)
-        return {"anyOf": [{"x-record": member} for member in members(cls).values()]}
+        return {"anyOf": [{"x-record": members(cls)[tag]} for tag in tags(cls)]}
     found, docs = TypeAdapter(twin(cls)).json_schema(), field_docs(cls)
     for field in dataclasses.fields(twin(cls)):
         found["properties"][field.name] |= {"description": docs[field.name]} if field.name in docs else {}

@@ -3,94 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
-import yaml
-
-from dltools.cfgutils.annotations import ConfigProblems, Place, problems_of
+from dltools.cfgutils.annotations import problems_of
 from dltools.cfgutils.record import Record
 from dltools.cfgutils.values import Space, to_tree
-from dltools.errors import ConfigError
+from dltools.errors import ConfigError, ConfigProblems
+from dltools.yamltext import Lines, digest, file_text, json_text, read_text, yaml_text
 
 C = TypeVar("C", bound=Record)
-Lines = dict[Place, str]
-"""Where each part of a tree is written: ``train.yaml:6``, or a word of the command line."""
-
-MAX_VALUES = 100_000
-YAML = "tag:yaml.org,2002:"
-SCALARS: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "null": (r"~|null|Null|NULL|", lambda _: None),
-    "bool": (r"true|True|TRUE|false|False|FALSE", lambda text: text.lower() == "true"),
-    "int": (r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", lambda text: int(text, 0 if text[1:2] in ("o", "x") else 10)),
-    "str": (r"(?!)", lambda text: text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")),
-    "float": (
-        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
-        lambda text: float(text.lower().replace(".inf", "inf").replace(".nan", "nan")),
-    ),
-}
-"""YAML 1.2's core schema, so that ``1e-4`` is a number and ``on`` a word; YAML 1.1 has both the other way round.
-
-All else is a string; in JSON one sign of it may be written as two, ``\\ud83d\\ude00``.
-"""
-
-
-class _Reader(yaml.SafeLoader):
-    """Text to nodes, and these to plain values; none of PyYAML's constructors ever runs."""
-
-    where: Lines
-    problems: dict[Place, str]
-
-    def value(self, node: yaml.Node, path: Place = (), key: yaml.Node | None = None) -> Any:
-        self.where.setdefault(path, f"{self.name}:{(key or node).start_mark.line + 1}")
-        if len(self.where) > MAX_VALUES:  # an alias inside an alias inside an alias ...
-            raise RecursionError
-        try:
-            return self.plain(node, path)
-        except ValueError as error:
-            self.problems[path] = str(error)
-
-    def plain(self, node: yaml.Node, path: Place) -> Any:
-        kind = node.tag.removeprefix(YAML)
-        if isinstance(node, yaml.ScalarNode) and kind in SCALARS:
-            return SCALARS[kind][1](node.value)
-        if isinstance(node, yaml.SequenceNode) and kind == "seq":
-            return [self.value(item, (*path, str(i))) for i, item in enumerate(node.value)]
-        if not isinstance(node, yaml.MappingNode) or kind != "map":
-            raise ConfigError(f"tag {node.tag!r} is not allowed; write plain values and `type: Name`")
-        made: dict[Any, Any] = {}
-        for key, item in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise ConfigError("a key must be a word or a number")
-            place = (*path, str(name := self.plain(key, path)))
-            value = self.value(item, place, key)
-            if name in made:
-                self.problems[place] = f"given twice; again in line {key.start_mark.line + 1}"
-            made[name] = value
-        name, args = next(iter(made.items())) if len(made) == 1 else ("", ())
-        return Space(name[1:], tuple(args) if isinstance(args, list) else (args,)) if str(name)[:1] == "$" else made
-
-
-class _Dumper(yaml.SafeDumper):
-    """Block style, short lists in one line; words that read as numbers are quoted."""
-
-    def of_list(self, data: Any) -> yaml.Node:
-        return self.represent_sequence(f"{YAML}seq", data, not any(isinstance(part, (dict, list)) for part in data))
-
-    def of_str(self, data: str) -> yaml.Node:  # other styles write some line breaks raw: they come back as blanks
-        return self.represent_scalar(f"{YAML}str", data, style=None if data.isprintable() else '"')
-
-
-_Dumper.add_representer(list, _Dumper.of_list)
-_Dumper.add_representer(str, _Dumper.of_str)
-_Reader.yaml_implicit_resolvers = {}
-for _kind, (_pattern, _made) in SCALARS.items():
-    for _class in (_Reader, _Dumper):
-        _class.add_implicit_resolver(f"{YAML}{_kind}", re.compile(f"^(?:{_pattern})$"), None)
 
 
 def load(cls: type[C], path_or_text: Path | str, *overrides: str, base: C | None = None) -> C:
@@ -103,9 +27,8 @@ def load(cls: type[C], path_or_text: Path | str, *overrides: str, base: C | None
     """
     is_file = isinstance(path_or_text, Path) or re.fullmatch(r"(?!.*: ).+\.(yaml|yml|json)", path_or_text)
     name, text, where = (str(path_or_text), None, Lines()) if is_file else ("text", str(path_or_text), Lines())
-    tree = _tree(name, text, where, ())
-    if base is not None:
-        tree = _merge(to_tree(base, spaces=False), tree)
+    below = {} if base is None else to_tree(base, spaces=False)
+    tree = _merge(below, _tree(name, text, where, ()))
     if overrides:
         with contextlib.suppress(ConfigError):  # so that words reach into defaults too: `loss.alpha=.3` alone
             tree = to_tree(cls._decode(tree), spaces=False)
@@ -122,37 +45,24 @@ def override(cfg: C, *dotlist: str, **paths: Any) -> C:
 
 def dump(cfg: Record, format: Literal["yaml", "json"] = "yaml") -> str:  # the field's word
     """The whole config as text that ``load`` reads back to an equal one."""
-    if format not in ("yaml", "json"):
+    writers = {"yaml": yaml_text, "json": json_text}
+    if format not in writers:
         raise ConfigError(f"format is {format!r}", expected="yaml or json")
-    if format == "json":
-        return json_text(to_tree(cfg)) + "\n"
-    return yaml.dump(to_tree(cfg), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
-
-
-def json_text(tree: Any) -> str:
-    """Strict JSON; infinity is written 1e999, which every reader rounds to it, and NaN null."""
-    words = {"Infinity": "1e999", "-Infinity": "-1e999", "NaN": "null"}
-    string_or_word = r'"(?:[^"\\]|\\.)*"|-?Infinity|NaN'
-    return re.sub(string_or_word, lambda found: words.get(found[0], found[0]), json.dumps(tree, indent=2))
+    return writers[format](to_tree(cfg))
 
 
 def fingerprint(cfg: Record) -> str:
     """32 hexadecimal digits, the same for equal configs in every process."""
-    alike = json.loads(json.dumps(to_tree(cfg)), parse_float=lambda x: int(float(x)) if float(x) % 1 == 0 else float(x))
-    text = json.dumps(alike, sort_keys=True, separators=(",", ":"))
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return digest(to_tree(cfg))
 
 
 def _tree(name: str, text: str | None, where: Lines, above: tuple[Path, ...]) -> Any:
     """The tree of a text or a file over those that it includes; the upper ones are read first, for their lines."""
     if text is None:
-        try:
-            text, above = Path(name).read_text(encoding="utf-8"), (*above, Path(name).resolve())
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{name} cannot be read: {error}", expected="a YAML or JSON file in UTF-8") from None
+        text, above = file_text(name), (*above, Path(name).resolve())
         if above[-1] in above[:-1]:
             raise ConfigError(f"{name} includes itself", expected="includes without a circle")
-    tree, base = _read(text, name, where), dict[Any, Any]()
+    tree, base = read_text(text, name, where, _space_or_dict), dict[Any, Any]()
     if not isinstance(tree, dict):
         return {} if tree is None else tree
     included = tree.pop("include", [])
@@ -161,24 +71,10 @@ def _tree(name: str, text: str | None, where: Lines, above: tuple[Path, ...]) ->
     return _merge(base, tree)
 
 
-def _read(text: str, name: str, where: Lines) -> Any:
-    """The value that a text holds; ``where`` gets the lines of those paths that it has not yet."""
-    if text.lstrip().startswith(("{", "[")):
-        text = text.replace("\t", " ")  # JSON allows tabs between values, and nowhere else
-    try:
-        reader = _Reader(text)
-        reader.name, reader.where, reader.problems = name, where, {}
-        node = reader.get_single_node()
-        value = None if node is None else reader.value(node)
-    except yaml.YAMLError as error:
-        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or error
-        tab = "; indent with spaces, not tabs" if "\\t" in str(problem) else ""
-        raise ConfigError(f"{name}:{mark.line + 1}: {problem}{tab}" if mark else f"{name}: {problem}") from None
-    except RecursionError:
-        raise ConfigError(f"{name}: nested too deeply, or more than {MAX_VALUES} values") from None
-    if reader.problems:
-        raise ConfigProblems.at(name, reader.problems, where)
-    return value
+def _space_or_dict(tree: dict[Any, Any]) -> Any:
+    """A search space for ``{$uniform: [1, 2]}``."""
+    name, args = next(iter(tree.items())) if len(tree) == 1 else ("", ())
+    return Space(name[1:], tuple(args) if isinstance(args, list) else (args,)) if str(name)[:1] == "$" else tree
 
 
 def _merge(base: Any, top: Any) -> Any:
@@ -194,18 +90,16 @@ def _construct(cls: type[C], tree: Any, name: str, where: Lines, words: Sequence
         path, _, text = word.partition("=")
         if not path or "=" not in word:
             raise ConfigError(f"{word!r} is no override", expected="path=value", hint="for example loss.alpha=0.3")
-        tree = _put(tree, path, _read(text, word, {}))
+        tree = _put(tree, path, read_text(text, word, {}, _space_or_dict))
         steps = tuple(path.split("."))
-        for old in [place for place in where if place[: len(steps)] == steps]:
-            del where[old]
-        where.update({steps[:n]: where.get(steps[:n], word) for n in range(1, len(steps) + 1)})
+        where = {place: line for place, line in where.items() if place[: len(steps)] != steps}
+        where |= {steps[:n]: where.get(steps[:n], word) for n in range(1, len(steps) + 1)}
     for path, value in paths.items():
         tree = _put(tree, path, to_tree(value, spaces=False))
     try:
-        made: C = cls._decode(tree)
+        return cast(C, cls._decode(tree))
     except ConfigError as error:
         raise ConfigProblems.at(name, problems_of(error), where) from None
-    return made
 
 
 def _put(tree: Any, path: str, value: Any) -> Any:

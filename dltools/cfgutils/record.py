@@ -5,21 +5,17 @@ from __future__ import annotations
 import copy
 import copyreg
 import dataclasses
-import sys
-import typing
-import weakref
 from collections.abc import Mapping
-from types import FrameType
 from typing import Any, ClassVar, Self, dataclass_transform
 
 from pydantic.dataclasses import dataclass
 
-from dltools.cfgutils.annotations import STRICT, ConfigProblems, problems_of, strict
-from dltools.cfgutils.values import PLAIN, freeze, source, space
-from dltools.cfgutils.values import values as values
-from dltools.errors import ConfigError
+from dltools._introspect import field_names, hints, note_scope
+from dltools._plain import PLAIN, freeze, source
+from dltools.cfgutils.annotations import STRICT, problems_of, strict
+from dltools.cfgutils.values import space, values
+from dltools.errors import ConfigError, ConfigProblems
 
-_SCOPES: weakref.WeakKeyDictionary[type[Any], FrameType] = weakref.WeakKeyDictionary()
 # cloudpickle (Ray) would make a second MISSING in the other process, and dataclasses compares it by identity.
 copyreg.pickle(type(dataclasses.MISSING), lambda _: "MISSING")
 
@@ -34,7 +30,7 @@ class Record:
     TrainCfg(lr=0.2)
     >>> TrainCfg(lrr=0.1)
     Traceback (most recent call last):
-    dltools.cfgutils.annotations.ConfigProblems: TrainCfg: lrr: unknown; did you mean 'lr'?
+    dltools.errors.ConfigProblems: TrainCfg: lrr: unknown; did you mean 'lr'?
     """
 
     is_open: ClassVar[bool] = False
@@ -48,11 +44,7 @@ class Record:
         for name in given.get("__annotations__", ()):
             if isinstance(given.get(name), (dict, list)):
                 setattr(cls, name, freeze(given[name], []))
-        frame = sys._getframe(1)
-        while frame.f_code.co_name == "__init_subclass__" and frame.f_back:
-            frame = frame.f_back
-        if frame.f_locals is not getattr(sys.modules.get(cls.__module__), "__dict__", None):
-            _SCOPES[cls] = frame
+        note_scope(cls)
         dataclass(frozen=True, kw_only=True, repr=False)(cls)
         del cls.__init__  # pydantic's
         for name in {"build", "include", "is_open", "product", "replace", "tag", "type"}.intersection(field_names(cls)):
@@ -67,7 +59,7 @@ class Record:
         fields = {name: value if type(value) in PLAIN else freeze(value, found) for name, value in given.items()}
         try:
             validator.validate_python(fields, self_instance=self)
-            if (found and any(one.is_open for one in found)) or cls._open_defaults.difference(given):
+            if (found and any(getattr(one, "is_open", False) for one in found)) or cls._open_defaults.difference(given):
                 object.__setattr__(self, "is_open", True)
             elif (check := getattr(self, "__post_init__", None)) is not None:
                 check()
@@ -102,24 +94,6 @@ class Record:
     def _choose(cls, given: Mapping[str, Any]) -> tuple[type[Record], Mapping[str, Any]]:
         """The class that a mapping of a file means, and its fields."""
         return cls, given
-
-
-def field_names(cls: type[Any]) -> list[str]:
-    """Names of the fields, in the order of their definition."""
-    return [field.name for field in dataclasses.fields(cls)]
-
-
-def scope(cls: type[Any]) -> dict[str, Any]:
-    """The names around a class defined inside a function, or in a doctest, whose globals are no module's."""
-    return dict(_SCOPES[cls].f_locals) if cls in _SCOPES else {}
-
-
-def hints(cls: type[Any]) -> dict[str, Any]:
-    """The annotations of a class and its bases, evaluated."""
-    try:
-        return typing.get_type_hints(cls, localns=scope(cls) or None, include_extras=True)
-    except NameError as error:
-        raise ConfigError(f"{cls.__name__}: {error}", hint="import or define it beside the class") from None
 
 
 def twin(cls: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Values as configs hold them: frozen, printable as source, or search spaces until a search draws one."""
+"""What configs hold, as trees, and search spaces, which stand for values until a search draws them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ import random
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import PurePath
-from types import NoneType
-from typing import Any, ClassVar, NoReturn, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
+from dltools._plain import freeze, source
 from dltools.errors import ConfigError, did_you_mean
 
-K = TypeVar("K")
 V = TypeVar("V")
 C = TypeVar("C")
-PLAIN = frozenset({float, int, str, bool, NoneType})
 LEGAL = {
     "uniform": "two finite numbers, low < high",
     "loguniform": "two finite numbers, 0 < low < high",
@@ -27,42 +25,6 @@ LEGAL = {
 """The kinds of search spaces, and what each takes."""
 
 
-class FrozenMap(dict[K, V]):
-    """A dict that nobody changes, so that it hashes and can be shared.
-
-    >>> FrozenMap(a=1) == {"a": 1}, hash(FrozenMap(a=1, b=2)) == hash(FrozenMap(b=2, a=1))
-    (True, True)
-    """
-
-    def __hash__(self) -> int:  # type: ignore[override]  # dict declares it None
-        return hash(frozenset(self.items()))
-
-    def __reduce__(self) -> Any:
-        return type(self), (dict(self),)
-
-
-def _refuse(*_: Any, **__: Any) -> NoReturn:
-    raise TypeError("a config is read-only; make a changed copy with cfg.replace(...) or override(cfg, ...)")
-
-
-for _name in ("__setitem__", "__delitem__", "__ior__", "clear", "pop", "popitem", "setdefault", "update"):
-    setattr(FrozenMap, _name, _refuse)
-
-
-def freeze(value: Any, found: list[Any]) -> Any:
-    """Lists become tuples, mappings FrozenMaps, numpy scalars Python numbers; records and spaces join ``found``."""
-    if type(value) in PLAIN:
-        return value
-    if isinstance(value, (list, tuple)):
-        return tuple([freeze(part, found) for part in value])
-    if type(value) is not dict and hasattr(value, "is_open"):
-        found.append(value)
-        return value
-    if isinstance(value, (dict, Mapping)):  # dict first: asking an abstract class is slow
-        return FrozenMap({key: freeze(part, found) for key, part in value.items()})
-    return value.item() if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0 else value
-
-
 def values(value: Any) -> Mapping[Any, Any]:
     """What a record or a container holds, by the next step of its path; nothing of all else."""
     if isinstance(value, (list, tuple)):
@@ -70,23 +32,6 @@ def values(value: Any) -> Mapping[Any, Any]:
     if hasattr(value, "is_open"):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     return value if isinstance(value, Mapping) else {}
-
-
-def source(value: Any) -> str:
-    """Python source that makes the value again: what ``eval(repr(cfg))`` reads.
-
-    >>> source({"a": (1, float("inf"))})
-    "{'a': (1, float('inf'))}"
-    """
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{source(k)}: {source(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, tuple):
-        return "(" + ", ".join(map(source, value)) + ("," if len(value) == 1 else "") + ")"
-    if isinstance(value, Enum):
-        return f"{type(value).__name__}.{value.name}"
-    if isinstance(value, PurePath):
-        return f"Path({str(value)!r})"
-    return f"float('{value}')" if isinstance(value, float) and math.isinf(value) else repr(value)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -200,9 +145,8 @@ def resolve(cfg: C, sampled: Mapping[str, Any]) -> C:
     A choice takes an option, or its label: a config's tag.
     """
     known = space(cfg)
-    for name in sampled:
-        if name not in known:
-            raise ConfigError(f"no search space {name!r}", hint=did_you_mean(name, known))
+    if unknown := [name for name in sampled if name not in known]:
+        raise ConfigError(f"no search space {unknown[0]!r}", hint=did_you_mean(unknown[0], known))
     return cast(C, _resolve(cfg, "", sampled))
 
 

@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Self, TypeVar
 
 from torch import Tensor
 
+from dltools._introspect import field_names
 from dltools.cfgutils.component import Component
 from dltools.cfgutils.config import Config
-from dltools.cfgutils.record import field_names
 from dltools.dist import Group
 from dltools.meters.report import Reading, Report
 from dltools.meters.sources import collect

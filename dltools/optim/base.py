@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from dltools.cfgutils.annotations import Positive
 from dltools.cfgutils.config import Config
-from dltools.cfgutils.record import values
+from dltools.cfgutils.values import values
 from dltools.errors import ConfigError
 from dltools.optim.resume import remember
 from dltools.optim.utils.groups import ParamGroups, ParamGroupsCfg, param_groups

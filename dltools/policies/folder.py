@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dltools.cfgutils.files import dump, json_text, load
+from dltools.cfgutils.files import dump, load
 from dltools.cfgutils.values import to_tree
 from dltools.checkpoints.store import StoreCfg
 from dltools.errors import ConfigError
@@ -21,6 +21,7 @@ from dltools.writers.disk import publish
 from dltools.writers.journal import read_journal, series
 from dltools.writers.multi import MultiWriterCfg
 from dltools.writers.png import encode_image, render
+from dltools.yamltext import json_text
 
 P = TypeVar("P", bound=PolicyCfg[Any])
 Picture = NDArray[np.uint8]

@@ -9,7 +9,8 @@ import numpy as np
 from torch import Tensor
 
 from dltools.cfgutils.config import Config
-from dltools.cfgutils.record import Record, values
+from dltools.cfgutils.record import Record
+from dltools.cfgutils.values import values
 from dltools.errors import ConfigError
 from dltools.writers.records import Setting, check_name, check_text
 from dltools.writers.staging import number

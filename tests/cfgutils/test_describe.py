@@ -7,12 +7,7 @@ import jsonschema
 import pytest
 
 from dltools.cfgutils import cli, dump, schema
-from dltools.cfgutils.describe import field_docs
 from tests.cfgutils.families import DiscCfg, GroupCfg, SceneCfg, ShapeCfg
-
-
-def test_field_docs_are_the_literals_under_the_fields() -> None:
-    assert field_docs(DiscCfg) == {"radius": "Distance from the centre to the edge."}
 
 
 def test_cli_reads_files_words_and_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dltools.cfgutils import dump, fingerprint, load, override, uniform
-from dltools.cfgutils.files import json_text
 from dltools.errors import ConfigError
 from tests.cfgutils.families import BrushCfg, Colour, DiscCfg, GroupCfg, PenCfg, SceneCfg, ShapeCfg
 
@@ -66,11 +65,6 @@ def test_dumped_json_is_strict_and_both_formats_say_the_same(cfg: SceneCfg) -> N
     assert tree["name"] == cfg.name
     assert (tree["shape"]["type"], tree["tool"]["type"]) == (cfg.shape.tag, cfg.tool.tag)
     assert yaml.safe_load(dump(cfg))["count"] == cfg.count
-
-
-def test_json_has_words_for_infinity_and_nan_outside_of_strings() -> None:
-    tree = {"a": [float("inf"), -float("inf"), float("nan")], "Infinity": 'NaN "-Infinity'}
-    assert json.loads(json_text(tree)) == {**tree, "a": [float("inf"), -float("inf"), None]}
 
 
 def refusal(text: Any, *words: str) -> str:
