@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import pytest
 
@@ -68,13 +68,23 @@ def test_local_names_are_found_around_the_class() -> None:
 
     assert hints(Outer) == {"inner": Inner, "other": list[T]}  # type: ignore[valid-type]
     assert scope(Outer)["Inner"] is Inner
-    assert scope(Base) == scope(Between) == {}
+    assert scope(Between) == {}
 
+
+def test_an_annotation_that_is_nowhere_is_named() -> None:
     class Lost(Between[int]):
         inner: Nowhere  # type: ignore[name-defined]  # noqa: F821
 
-    with pytest.raises(ConfigError, match="Lost: name 'Nowhere' is not defined.* define it beside the class"):
+    with pytest.raises(ConfigError, match="Lost: name 'Nowhere' is not .* Hint: import or define it beside the class"):
         hints(Lost)
+    assert scope(Base) == {}
+
+
+def test_annotations_keep_what_is_said_beside_the_type() -> None:
+    class Said(Between[int]):
+        __annotations__ = {"field": "Annotated[int, 3]"}
+
+    assert hints(Said) == {"field": Annotated[int, 3]}
 
 
 def test_names_and_arguments() -> None:

@@ -81,4 +81,4 @@ def test_source_makes_the_value_again(value: Any) -> None:
 
 def test_source_of_paths_and_maps() -> None:
     assert source(PurePosixPath("a")) == "Path('a')"
-    assert source(FrozenMap(a=(1, 2))) == "{'a': (1, 2)}"
+    assert source(FrozenMap(a=(1, 2), b=(3,))) == "{'a': (1, 2), 'b': (3,)}"

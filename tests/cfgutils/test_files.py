@@ -118,7 +118,7 @@ def test_every_mistake_of_a_file_has_its_line(tmp_path: Path) -> None:
         ("? [1]\n: 2", "a key must be a word"),
         ("a: [1", "text:1"),
         ("scale: {$uniform: [2, 1]}", "scale: uniform\\(2, 1\\) is empty"),
-        ("scale: {$normal: [2, 1]}", "unknown search space"),
+        ("scale: {$normal: [2, 1]}", "unknown search space 'normal'. Hint: did you mean 'uniform'"),
         ("scale: {$uniform: 3}", "Expected two finite numbers"),
         ("colour: green", "colour: got 'green'; input should be 'red' or 'blue'"),
         ("a\0.yaml", "cannot be read: embedded null byte"),
@@ -165,7 +165,9 @@ def test_override_takes_words_and_values() -> None:
         override(SceneCfg(), "shpae.radius=3")
     with pytest.raises(ConfigError, match=r"shape\.radius=0: shape\.radius: got 0"):
         override(SceneCfg(), "shape.radius=0")
-    with pytest.raises(ConfigError, match="is no override"):
+    with pytest.raises(ConfigError, match=r"no position '2' among 2 values. Hint: give the whole list: path=\[1, 2\]"):
+        override(SceneCfg(tool=BrushCfg()), "tool.hairs.2=.5")
+    with pytest.raises(ConfigError, match="Expected path=value. Hint: for example loss.alpha=0.3"):
         override(SceneCfg(), "count")
     assert load(SceneCfg, "", "count=2") == SceneCfg(count=2)
 

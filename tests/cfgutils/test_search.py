@@ -124,6 +124,12 @@ def test_resolve_ignores_branches_not_taken() -> None:
         resolve(OPEN, drawn)
 
 
+def test_a_range_may_have_ends_of_two_kinds_and_a_grid_is_one() -> None:
+    assert uniform(0, 0.5) == Space("uniform", (0.0, 0.5))
+    assert repr(loguniform(1, 2)) == "loguniform(1.0, 2.0)"
+    assert (grid(1, 2), choice(1, 2)) == (Space("grid", (1, 2)), Space("choice", (1, 2)))
+
+
 def test_options_of_one_tag_are_numbered() -> None:
     cfg = SceneCfg(tool=choice(PenCfg(), PenCfg(width=uniform(1, 2))))
     assert list(space(cfg)) == ["tool", "tool[Pen#2].width"]
