@@ -69,6 +69,7 @@ def test_yaml_keeps_the_order_and_writes_short_lists_in_one_line() -> None:
     text = yaml_text(tree)
     assert text == "b: [1, 'on', '1e-4']\na:\n  c:\n  - [1]\n  - d: null\né: \"x\\Ly\"\n"
     assert read_text(text, "text", {}) == tree
+    assert yaml_text([100] * 20).count("\n") == 1
 
 
 def test_json_has_words_for_infinity_and_nan_outside_of_strings() -> None:

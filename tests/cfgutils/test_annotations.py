@@ -94,12 +94,14 @@ def test_the_schema_lets_a_search_space_stand_for_a_value() -> None:
         mode: Mode = Mode.FAST
         top: PositiveInt | None = None
         many: Mapping[str, Sequence[int]] = {}
+        disc: DiscCfg = DiscCfg()
 
     made = schema(Fresh)
     assert made["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     space = {"type": "object", "propertyNames": {"pattern": "^[$]"}}
     assert space in made["properties"]["share"]["anyOf"]
     assert [made["properties"][name]["default"] for name in ("share", "mode", "top", "many")] == [0.5, "fast", None, {}]
+    assert {"$ref": "#/$defs/DiscCfg"} in made["properties"]["disc"]["anyOf"]
     check = jsonschema.Draft202012Validator(made)
     assert check.is_valid({"share": {"$uniform": [0, 1]}, "many": {"a": [1]}})
     assert not check.is_valid({"share": {"uniform": [0, 1]}})

@@ -1,19 +1,22 @@
 from __future__ import annotations
 
+import importlib
+import inspect
 import pickle
 import subprocess
 import sys
 import textwrap
 import types
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
 import pytest
 
-from dltools.cfgutils import Config, build, choice, uniform
+from dltools.cfgutils import Component, Config, build, choice, load, uniform
 from dltools.cfgutils.config import members, tags
 from dltools.errors import ConfigError
-from tests.cfgutils.families import Disc, DiscCfg, Group, GroupCfg, Pen, PenCfg, ShapeCfg, T_co
+from tests.cfgutils.families import Disc, DiscCfg, Group, GroupCfg, Pen, PenCfg, ShapeCfg, ShapeCfgT, T_co
 
 
 def test_build_makes_the_named_product() -> None:
@@ -21,6 +24,7 @@ def test_build_makes_the_named_product() -> None:
     assert (type(disc), disc.cfg) == (Disc, DiscCfg(radius=2.0))
     pen = build(PenCfg(), 3)
     assert (type(pen), pen.size) == (Pen, 3)
+    assert build(PenCfg(), size=4).size == 4
     with pytest.raises(TypeError, match="size"):
         build(PenCfg())  # type: ignore[call-arg]
 
@@ -98,6 +102,58 @@ def test_components_take_fields_as_sugar() -> None:
         Disc(radius=uniform(1, 2))
 
 
+def test_a_component_has_the_signature_of_its_config_which_stands_in_its_base() -> None:
+    assert inspect.signature(Disc) == inspect.signature(DiscCfg)
+    with pytest.raises(AttributeError, match="^__signature__$"):
+        _ = Disc().__signature__
+
+    class Family(Component[ShapeCfgT]):
+        pass
+
+    class Ring(Family[DiscCfg]):
+        pass
+
+    assert (Ring.config, hasattr(Family, "config")) == (DiscCfg, False)
+
+
+def test_a_tag_that_nobody_has_imported_is_found_in_the_home_of_its_family(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "homely"
+    home.mkdir()
+    (home / "__init__.py").write_text(HOME)
+    (home / "base.py").write_text(FAMILY)
+    for name in ("oak", "ash"):
+        tree = name.capitalize()
+        (home / f"{name}.py").write_text(
+            f"from homely.base import TreeCfg\nclass {tree}Cfg(TreeCfg['{tree}']): ...\nclass {tree}: ...\n"
+        )
+    monkeypatch.syspath_prepend(tmp_path)
+    base = importlib.import_module("homely.base")
+    assert load(base.TreeCfg, "Oak").tag == "Oak"
+    assert "homely.ash" not in sys.modules
+    with pytest.raises(ConfigError, match="type is 'Elm', no TreeCfg; known: Ash, Oak"):
+        load(base.TreeCfg, "Elm")
+    assert "homely.ash" in sys.modules
+    for name in ("homely", "homely.base", "homely.oak", "homely.ash"):
+        monkeypatch.delitem(sys.modules, name)
+
+
+HOME = """
+from typing import TYPE_CHECKING
+from dltools._lazy import lazy
+if TYPE_CHECKING:
+    from homely.ash import AshCfg as AshCfg
+    from homely.oak import OakCfg as OakCfg
+else:
+    __getattr__, __dir__ = lazy(__name__)
+"""
+FAMILY = """
+from typing import TypeVar
+from dltools.cfgutils import Config
+T = TypeVar("T")
+class TreeCfg(Config[T]): ...
+"""
 SCRIPT = """
 from __future__ import annotations
 import sys, pickle, cloudpickle

@@ -184,6 +184,27 @@ def test_words_reach_into_defaults_and_mistakes_of_file_and_words_come_together(
     ]
 
 
+def test_a_file_lies_over_a_base_where_it_names_no_other_type() -> None:
+    base = SceneCfg(count=7, scale=uniform(1, 2), tool=BrushCfg(width=3.0), shape=DiscCfg(radius=4.0))
+    text = "tool: {hairs: [1, 2]}\nshape: {type: Group}\n"
+    assert load(SceneCfg, text, "name=x", base=base) == base.replace(
+        tool=BrushCfg(width=3.0, hairs=(1.0, 2.0)), shape=GroupCfg(), name="x"
+    )
+    assert load(SceneCfg, "", base=base) == base
+    assert load(SceneCfg, "count: 1") == SceneCfg(count=1)
+
+
+def test_words_and_values_that_hold_signs_or_spaces() -> None:
+    assert override(SceneCfg(), "name=a=b").name == "a=b"
+    cfg = override(SceneCfg(), scale=uniform(1, 2), tool=BrushCfg(width=uniform(1, 2)))
+    assert (cfg.scale, cfg.tool) == (uniform(1, 2), BrushCfg(width=uniform(1, 2)))
+    for word in ("count", "=3"):
+        with pytest.raises(ConfigError, match=f"^'{word}' is no override. Expected path=value"):
+            override(SceneCfg(), word)
+    with pytest.raises(ConfigError, match="^SceneCfg: count: got 'x'"):
+        override(SceneCfg(), count="x")
+
+
 def test_fingerprint_follows_equality_in_every_process() -> None:
     cfg = SceneCfg(shape=GroupCfg(parts={"a": DiscCfg(), "b": DiscCfg(radius=2.0)}), scale=-0.0)
     same = SceneCfg(shape=GroupCfg(parts={"b": DiscCfg(radius=2.0), "a": DiscCfg()}), scale=0.0)

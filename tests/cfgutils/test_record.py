@@ -160,6 +160,11 @@ def test_a_required_field_is_named() -> None:
     assert refusal(Needy) == "Needy: a: required, but not given"  # type: ignore[call-arg]
     assert repr(Needy(a=1)) == "Needy(a=1)"
 
+    class Free(Record):
+        a: int | None
+
+    assert repr(Free(a=None)) == "Free(a=None)"
+
 
 def test_tuples_of_fixed_length() -> None:
     assert BrushCfg(hairs=[1, 2]).hairs == (1.0, 2.0)  # type: ignore[arg-type]
