@@ -126,8 +126,8 @@ def _coded(y: Tensor, valid: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
 
 def _count(x: Tensor) -> Tensor:
     """How many are True, in float64."""
-    if torch.compiler.is_compiling():  # row by row, as sums of losses are, so that one loop makes both
-        return (x.sum(-1, dtype=torch.float32) if x.ndim > 1 else x).sum(dtype=torch.float64)
+    if torch.compiler.is_compiling() and x.ndim > 1 and x.shape[-1] < 2**24:  # which float32 counts exactly
+        return x.sum(-1, dtype=torch.float32).sum(dtype=torch.float64)  # by rows, as losses: one loop makes both
     return x.count_nonzero().double()
 
 

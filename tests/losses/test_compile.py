@@ -71,6 +71,22 @@ def test_each_loss_is_one_graph(cls: Any, fields: dict[str, Any]) -> None:
     same(cls(**fields), cls(**fields), "eager", pred, target)
 
 
+@pytest.mark.parametrize("num_classes", [1, 3, 127, 128, 130])
+def test_every_label_is_read_alike(num_classes: int) -> None:
+    task = "binary" if num_classes == 1 else "multiclass"
+    generator = torch.Generator().manual_seed(num_classes)
+    pred = torch.randn(2, num_classes, 4, 40, generator=generator, dtype=torch.float64)
+    top = max(2, num_classes)
+    target = torch.randint(0, top, (2, 4, 40), generator=generator)
+    target[0, 0, :8] = torch.tensor([top - 1, top, top + 127, 255, 256, -1, -100, 2**40])
+    terms = {
+        "dice": DiceLossCfg(task=task, ignore_index=255, empty="score"),
+        "focal": FocalLossCfg(task=task, ignore_index=255),
+    }
+    with pytest.warns(UserWarning, match="have a label out of range"):
+        same(Combine(terms=terms), Combine(terms=terms), "aot_eager", pred, target)
+
+
 def test_combine_is_one_graph_for_all_steps() -> None:
     pred, target = ref.batch(1, 2, 3, 4, 5)
     same(combined(), combined(), "aot_eager", pred, target, calls=4)
