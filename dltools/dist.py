@@ -12,7 +12,7 @@ import torch.distributed as c10d
 from torch import Tensor
 
 from dltools.errors import SyncError
-from dltools.states import Max, Min, State, Sum, Table
+from dltools.states import Apart, State, Sum, Table
 
 FRAME = 4096
 """Float64 numbers of the first all_reduce: the same on every rank, whatever each of them wants to send."""
@@ -157,7 +157,7 @@ class _Exchange:
         if isinstance(kind, Table):
             return torch.zeros(0, dtype=torch.float64)
         flat = x.detach().to("cpu", torch.float64).reshape(-1)
-        if isinstance(kind, (Min, Max)):  # a block in which each rank has a row of its own
+        if isinstance(kind, Apart):  # a block in which each rank has a row of its own
             block = torch.zeros(self.world, flat.numel(), dtype=torch.float64)
             block[self.rank] = flat
             return block.reshape(-1)
@@ -166,9 +166,8 @@ class _Exchange:
     def unpack(self, pieces: Sequence[Tensor], rows: Tensor) -> list[Tensor]:
         out: list[Tensor] = []
         for (kind, x), flat in zip(self.parts, pieces, strict=True):
-            if isinstance(kind, (Min, Max)):
-                block = flat.reshape(self.world, *x.shape)
-                out.append(block.amin(0) if isinstance(kind, Min) else block.amax(0))
+            if isinstance(kind, Apart):
+                out.append(kind.choose(flat.reshape(self.world, *x.shape)))
             else:
                 out.append(flat.reshape(x.shape) if isinstance(kind, Sum) else x)
         self.resend_large(out)

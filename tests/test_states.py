@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dltools.errors import ConfigError
-from dltools.states import Hist16, Max, Min, States, Sum, Table
+from dltools.states import First, Hist16, Max, Min, States, Sum, Table
 
 LAYOUT = {
     "hits": Sum(2),
@@ -16,6 +16,7 @@ LAYOUT = {
     "low": Min(),
     "high": Max(2),
     "cells": Hist16(),
+    "first": First("x", "i"),
     "rows": Table({"x": torch.float32, "image": torch.int64}),
 }
 
@@ -27,6 +28,7 @@ def filled(offset: float = 0.0) -> States:
     states.stored("low").clamp_(max=3.0 + offset)
     states.stored("high").clamp_(min=4.0 + offset)
     states["cells"][0, 1, 65536] += 1
+    states.see("first", torch.tensor([False, True]), torch.tensor([0.0, 5.0 + offset]), torch.tensor([1, 2**40]))
     states.append("rows", {"x": torch.tensor([1.0 + offset, 2.0]), "image": torch.tensor([2**40, 7])})
     return states
 
@@ -133,3 +135,36 @@ def test_what_is_made_of_merged_states_is_made_once_and_of_others_anew() -> None
     states["hits"] += 1
     assert [states.once("hits", hits), merged.once("hits", hits)] == [5, 3]
     assert len(calls) == 2
+
+
+def test_the_first_is_kept_exactly_and_once() -> None:
+    states = States({"first": First("x", "i")})
+    where = torch.zeros(3, 2, 4, dtype=torch.bool)
+    numbers = torch.arange(24).view(3, 2, 4)
+    states.see("first", where, numbers, numbers)
+    states.see("first", where[:0], numbers[:0], numbers[:0])
+    assert states["first"].tolist() == [0, 0, 0]
+    where[1, 1, 2] = where[2, 0, 0] = where[1, 1, 3] = True
+    states.see("first", where, numbers.bfloat16() / 2, numbers + 2**53 - 24)
+    assert states["first"].tolist() == [1, 7, 2**53 - 10]
+    states.see("first", ~where, numbers, numbers)
+    assert states["first"].tolist() == [1, 7, 2**53 - 10]
+    states.reset()
+    states.see("first", where.transpose(0, 2), numbers.transpose(0, 2), numbers.transpose(0, 2))
+    assert states["first"].tolist() == [1, 16, 16]
+
+
+def test_nan_and_infinity_may_be_the_first() -> None:
+    states, other = States({"first": First()}), States({"first": First()})
+    states.see("first", torch.tensor([True]), torch.tensor([math.nan]))
+    other.see("first", torch.tensor([True]), torch.tensor([-math.inf]))
+    assert First().words(other["first"]) == "-inf"
+    states.merge(other)
+    assert First().words(states["first"]) == "nan"
+    assert First("a", "b").words(torch.tensor([1, 0.1, 2**40], dtype=torch.float64)) == "a 0.1, b 1099511627776"
+    assert First("a", "b").words(torch.zeros(3)) == "a nan, b nan"
+
+
+def test_only_a_first_keeps_one() -> None:
+    with pytest.raises(ConfigError, match="state 'hits' is a Sum"):
+        filled().see("hits", torch.tensor([True]), torch.ones(1))

@@ -14,6 +14,7 @@ from dltools.errors import ShapeError
 from dltools.meters.report import Reading
 from dltools.metrics.base import Metric, MetricCfg
 from dltools.metrics.classification.reading import left_out
+from dltools.metrics.invalid import invalid, note
 from dltools.states import State, States, Sum
 
 
@@ -35,7 +36,7 @@ class Seen(Metric[SeenCfg]):
 
     def layout(self) -> Mapping[str, State]:
         """How often each was seen, and numbers out of range."""
-        return {"times": Sum(self.cfg.size), "invalid": Sum()}
+        return {"times": Sum(self.cfg.size), **invalid()}
 
     def check(self, index: Tensor) -> None:
         if index.ndim != 1 or index.is_floating_point():
@@ -45,7 +46,7 @@ class Seen(Metric[SeenCfg]):
         index = index.long()
         legal = (index >= 0) & (index < self.cfg.size)
         s["times"].index_add_(0, index.clamp(0, self.cfg.size - 1), (legal & valid).long())
-        s["invalid"] += (~legal & valid).sum()
+        note(s, ~legal & valid, index)
 
     def value(self, s: States) -> Mapping[str, Reading]:
         times = s["times"].numpy()
@@ -83,7 +84,7 @@ class ClassStats(Metric[ClassStatsCfg]):
     def layout(self) -> Mapping[str, State]:
         """Counts, images with two classes (the diagonal: with one), images, and labels out of range."""
         num = self.cfg.num_classes
-        return {"counts": Sum(num), "pairs": Sum(num, num), "images": Sum(), "invalid": Sum()}
+        return {"counts": Sum(num), "pairs": Sum(num, num), "images": Sum(), **invalid()}
 
     def check(self, target: Any) -> None:
         if self.cfg.by == "box":
@@ -108,7 +109,8 @@ class ClassStats(Metric[ClassStatsCfg]):
         num, n = self.cfg.num_classes, len(target)
         if isinstance(target, Tensor) and self.cfg.by == "sample" and target.ndim == 2:
             counts = self.kept(target, valid.unsqueeze(1))
-            found, bad = ((target == 1) & counts).long(), (target != 1) & (target != 0) & counts
+            label, found = target, ((target == 1) & counts).long()
+            bad = (target != 1) & (target != 0) & counts
         else:
             label, image = flat(target, valid)
             counts, legal = self.kept(label, valid[image]), (label >= 0) & (label < num)
@@ -122,7 +124,7 @@ class ClassStats(Metric[ClassStatsCfg]):
         s["counts"] += found.sum(0)
         s["pairs"] += (there.T @ there).long()
         s["images"] += valid.sum()
-        s["invalid"] += bad.sum()
+        note(s, bad, label)
 
     def kept(self, label: Tensor, counts: Tensor) -> Tensor:
         """Which of those labels are not left out."""

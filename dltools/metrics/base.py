@@ -21,7 +21,7 @@ from dltools.meters.sources import collect
 from dltools.metrics.counting import Counting
 from dltools.metrics.inputs import Batch, Parameter, bind, parameters, read_batch, refuse_unused
 from dltools.metrics.joining import count_later, may_wait
-from dltools.states import State, States
+from dltools.states import First, State, States
 
 T_co = TypeVar("T_co", covariant=True)
 CfgT = TypeVar("CfgT", bound="MetricCfg[Any]")
@@ -100,6 +100,11 @@ class Metric(Component[CfgT], Counting, ABC):
         """What could be counted instead of what is invalid; part of a warning."""
         return ""
 
+    def example(self, s: States) -> str:
+        """The first of what is invalid, in words; part of a warning."""
+        kind = s.layout.get("first")
+        return kind.words(s["first"]) if isinstance(kind, First) else ""
+
     def update(self, *batch: Any, valid: Tensor | None = None, **named: Any) -> None:
         """Count a batch: ``update(pred, target)``, other inputs by name; ``valid``, bool (N,), excludes samples."""
         given = read_batch(batch, valid, named)
@@ -147,8 +152,10 @@ class Metric(Component[CfgT], Counting, ABC):
         readings = {name: _reading(one, self.higher) for name, one in given.items()}
         invalid = max((one.invalid for one in readings.values()), default=0)
         if invalid:
-            said = f"{type(self).__name__}: {invalid} elements cannot be counted, so its value is NaN. {self.legal()}"
-            s.once("warning", lambda _: warnings.warn(said.rstrip(), UserWarning, stacklevel=2))
+            said = f"{type(self).__name__}: {invalid} elements cannot be counted, so its value is NaN"
+            said += f"; the first is {first}." if (first := self.example(s)) else "."
+            told = f"{said} {self.legal()}".rstrip()
+            s.once("warning", lambda _: warnings.warn(told, UserWarning, stacklevel=2))
         return readings
 
     def fresh(self) -> Self:

@@ -83,8 +83,7 @@ class Wrapped(Metric[MetricCfg[Any]]):
             elif isinstance(kind, Sum):
                 s.add(name, (value - default.to(value.device)).reshape(kind.shape))
             else:
-                best = torch.maximum if isinstance(kind, Max) else torch.minimum
-                s[name].copy_(best(s[name], value.double().reshape(kind.shape)))
+                kind.merge(s[name], value.double().reshape(kind.shape))
 
     def value(self, s: States) -> Mapping[str, Reading]:
         """What a clone computes from the merged states."""

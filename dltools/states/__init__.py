@@ -9,6 +9,8 @@ from dltools._lazy import lazy
 
 if TYPE_CHECKING:
     from dltools.states.counted import States as States
+    from dltools.states.kinds import Apart as Apart
+    from dltools.states.kinds import First as First
     from dltools.states.kinds import Hist16 as Hist16
     from dltools.states.kinds import Max as Max
     from dltools.states.kinds import Min as Min

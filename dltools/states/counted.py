@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dltools.errors import ConfigError, did_you_mean
-from dltools.states.kinds import State, Sum, Table
+from dltools.states.kinds import First, State, Sum, Table
 
 T = TypeVar("T")
 MANY = 64
@@ -97,6 +97,20 @@ class States(Mapping[str, Tensor]):
         if not isinstance(kind, Sum):
             raise ConfigError(f"state {name!r} is a {type(kind).__name__}", expected="a Sum")
         kind.add(self._stored[name], value)
+
+    def see(self, name: str, where: Tensor, *numbers: Tensor) -> None:
+        """Keep in a `First` the numbers at the first place of ``where`` that is True or 1; all of one shape.
+
+        >>> states = States({"bad": First()})
+        >>> labels = torch.tensor([0, 7, 9])
+        >>> states.see("bad", labels > 2, labels)
+        >>> states["bad"]
+        tensor([1., 7.], dtype=torch.float64)
+        """
+        kind = self.layout[self._known(name)]
+        if not isinstance(kind, First):
+            raise ConfigError(f"state {name!r} is a {type(kind).__name__}", expected="a First")
+        kind.see(self.stored(name), where.detach(), *(x.detach() for x in numbers))
 
     def append(self, name: str, rows: Mapping[str, Tensor]) -> None:
         """Add rows to a table; columns are (n,) tensors."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import inf
+from math import inf, nan
 
 import torch
 from torch import Tensor
@@ -73,24 +73,81 @@ class Sum(State):
         return stored.sum(0) if self.dtype.is_floating_point else stored
 
 
-class Min(State):
+class Apart(State):
+    """A state that is no sum: of several processes each sends its own, and one is made of them."""
+
+    @abstractmethod
+    def choose(self, each: Tensor) -> Tensor:
+        """The merge of several, (W, *shape), in the order of the ranks."""
+
+    def merge(self, into: Tensor, other: Tensor) -> None:
+        into.copy_(self.choose(torch.stack([into, other])))
+
+
+class Min(Apart):
     """The least value seen, from +inf."""
 
     def start(self, device: torch.device) -> Tensor:
         return torch.full(self.shape, inf, dtype=self.dtype, device=device)
 
-    def merge(self, into: Tensor, other: Tensor) -> None:
-        torch.minimum(into, other, out=into)
+    def choose(self, each: Tensor) -> Tensor:
+        return each.amin(0)
 
 
-class Max(State):
+class Max(Apart):
     """The greatest value seen, from -inf."""
 
     def start(self, device: torch.device) -> Tensor:
         return torch.full(self.shape, -inf, dtype=self.dtype, device=device)
 
-    def merge(self, into: Tensor, other: Tensor) -> None:
-        torch.maximum(into, other, out=into)
+    def choose(self, each: Tensor) -> Tensor:
+        return each.amax(0)
+
+
+class First(Apart):
+    """The number that was seen first, or one for each name: 1 and the numbers, zeros before. Kept by ``States.see``.
+
+    >>> First(), First("pred", "target")
+    (First(''), First('pred', 'target'))
+    """
+
+    names: tuple[str, ...]
+
+    def __init__(self, *names: str) -> None:
+        object.__setattr__(self, "names", names or ("",))
+        super().__init__(1 + len(self.names))
+
+    def __repr__(self) -> str:
+        return f"First({', '.join(map(repr, self.names))})"
+
+    def start(self, device: torch.device) -> Tensor:
+        return torch.zeros(self.shape, dtype=self.dtype, device=device)
+
+    def choose(self, each: Tensor) -> Tensor:
+        return each.index_select(0, (each[:, 0] > 0).byte().argmax(keepdim=True))[0]
+
+    def words(self, stored: Tensor) -> str:
+        """The numbers with their names; NaN if there are none.
+
+        >>> First("pred", "target").words(torch.tensor([1.0, 0.5, 7.0]))
+        'pred 0.5, target 7'
+        """
+        numbers = stored[1:].tolist() if stored[0] else [nan] * len(self.names)
+        told = [str(int(x)) if x.is_integer() else f"{x:.6g}" for x in numbers]
+        return ", ".join(f"{name} {x}".strip() for name, x in zip(self.names, told, strict=True))
+
+    def see(self, stored: Tensor, where: Tensor, *numbers: Tensor) -> None:
+        """Keep what stands in ``numbers``, one for each name, at the first place of ``where`` that is not 0."""
+        if not where.numel():
+            return
+        rows = where.flatten(1) if where.ndim > 1 else where.unsqueeze(0)
+        rows = rows.view(torch.uint8) if rows.dtype == torch.bool else rows
+        found = rows.amax(1)  # a row at a time: argmax alone takes far longer
+        row = found.argmax(keepdim=True)
+        place = row * rows.shape[1] + rows.index_select(0, row).byte().argmax(1)
+        numbers = tuple(x.reshape(-1).index_select(0, place).double() for x in numbers)
+        seen = torch.cat([found.index_select(0, row), *numbers]).to(stored.device)
+        stored.copy_(torch.where((stored[:1] == 0) & (seen[:1] > 0), seen, stored))
 
 
 class Hist16(Sum):

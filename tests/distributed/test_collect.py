@@ -13,7 +13,7 @@ import torch.distributed as c10d
 from dltools.dist import device, flat_reduce, gather, handshake, rank, world
 from dltools.errors import SyncError
 from dltools.meters import Ema, Last, Mean, Meters, Range, Rate, Reading, Total, Window, collect
-from dltools.states import Max, Min, States, Sum, Table
+from dltools.states import First, Max, Min, States, Sum, Table
 from tests.distributed.calls import Calls
 from tests.distributed.spawn import run_ranks
 
@@ -27,6 +27,8 @@ class Counted:
                 "hits": Sum(size),
                 "low": Min(2),
                 "high": Max(2),
+                "first": First(),
+                "third": First(),
                 "rows": Table({"x": torch.float64}),
                 "pairs": Table({"x": torch.float32, "i": torch.int64}, rows=2),
                 "error": Sum(2, dtype=torch.float64),
@@ -39,12 +41,17 @@ class Counted:
             "hits": Reading(float(s["hits"].sum()), n=1),
             "low": Reading(float(s["low"].min())),
             "high": Reading(float(s["high"].max())),
+            "first": Reading(float(s["first"][1]), n=float(s["first"][0])),
+            "third": Reading(float(s["third"][1]), n=float(s["third"][0])),
             "error": Reading(float(s["error"].sum())),
             "rows": Reading(float(rows.sum()), n=len(rows), data={"x": rows.numpy(), "i": pairs["i"].numpy()}),
         }
 
 
 def fill(source: Counted, values: list[float], big: int = 0) -> None:
+    many = torch.tensor(values)
+    source.states.see("first", many > 0, many)
+    source.states.see("third", many == 3, many)
     for value in values:
         source.states["hits"] += int(value)
         source.states.stored("low").clamp_(max=value)
@@ -57,6 +64,7 @@ def fill(source: Counted, values: list[float], big: int = 0) -> None:
 
 
 SHARDS = [[1.0, 5.0], [], [2.0, 3.0, 4.0]]
+WHOLE = {"hits": 45.0, "low": 1.0, "high": 5.0, "first": 1.0, "third": 3.0, "rows": 15.0, "error": 15.5}
 MIXED = [1.0, 2.0, 5.0, 3.0, 4.0]
 """The samples by their number on a rank, then by rank."""
 
@@ -182,7 +190,7 @@ def test_every_rank_sees_the_value_of_one_process(three: list[dict[str, Any]]) -
     whole = Counted(3)
     fill(whole, MIXED)
     expected = dict(collect({"a": whole}))
-    assert expected == {"a/hits": 45.0, "a/low": 1.0, "a/high": 5.0, "a/rows": 15.0, "a/error": 15.5}
+    assert expected == {f"a/{name}": value for name, value in WHOLE.items()}
     for i, out in enumerate(three):
         assert out["place"] == (i, 3, "cpu")
         assert out["small"][0] == pytest.approx(expected, rel=1e-12)
@@ -235,7 +243,7 @@ def test_a_part_of_the_ranks_can_collect(three: list[dict[str, Any]]) -> None:
     for me in (1, 2):
         pair = three[me]["pair"]
         assert (pair["place"], pair["mine"], pair["total"]) == ((me - 1, 2, "cpu"), (me, 3), 3.0)
-        assert pair["values"] == {"a/hits": 45.0, "a/low": 1.0, "a/high": 5.0, "a/rows": 15.0, "a/error": 15.5}
+        assert pair["values"] == {f"a/{name}": value for name, value in WHOLE.items()}
         assert pair["rows"] == [1.0, 2.0, 5.0, 3.0, 4.0]
         assert pair["gather"] == [1, 2, 2]
         assert pair["grad"] == [[0.0], [3.0, 6.0]][me - 1]

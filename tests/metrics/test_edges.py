@@ -57,25 +57,25 @@ def test_nothing_counted_is_nan_with_n_0(task: str, how: str, per_image: bool) -
         assert math.isnan(report.ci("iou/image").low)
 
 
-BAD: dict[str, tuple[dict[str, Any], Tensor, Tensor, int]] = {
-    "high": ({"num_classes": 3}, torch.eye(3), torch.tensor([0, 3, 200]), 2),
-    "low": ({"num_classes": 3}, torch.eye(3), torch.tensor([0, -1, -100]), 2),
-    "large": ({"num_classes": 3}, torch.eye(3), torch.tensor([0, 2**40, -(2**40)]), 2),
-    "byte": ({"num_classes": 3}, torch.eye(3), torch.tensor([0, 255, 1], dtype=torch.uint8), 1),
-    "nan": ({"num_classes": 3}, torch.tensor([[0.0, 1, 2], [math.nan, 9, 0]]), torch.tensor([2, 1]), 1),
-    "predicted": ({"num_classes": 3, "holds": "labels"}, torch.tensor([1, 5]), torch.tensor([1, 1]), 1),
-    "binary": ({"task": "binary"}, torch.tensor([1.0, 1.0, math.nan]), torch.tensor([0, 2, 1]), 2),
-    "half": ({"task": "binary"}, torch.tensor([1.0, 1.0]), torch.tensor([0.0, 0.5]), 1),
-    "float": ({"task": "binary"}, torch.tensor([1.0, 1.0]), torch.tensor([0.0, math.nan]), 1),
-    "labels": ({"task": "multilabel"}, torch.ones(2, 2), torch.tensor([[0, 1], [1, 9]]), 1),
-    "both": ({"num_classes": 3}, torch.full((2, 3), math.nan), torch.tensor([5, 1]), 2),
+BAD: dict[str, tuple[dict[str, Any], Tensor, Tensor, int, str]] = {
+    "high": ({"num_classes": 3}, torch.eye(3), torch.tensor([0, 3, 200]), 2, "3"),
+    "low": ({"num_classes": 3}, torch.eye(3), torch.tensor([0, -1, -100]), 2, "-1"),
+    "large": ({"num_classes": 3}, torch.eye(3), torch.tensor([0, 2**40, -(2**40)]), 2, "1099511627776"),
+    "byte": ({"num_classes": 3}, torch.eye(3), torch.tensor([0, 255, 1], dtype=torch.uint8), 1, "255"),
+    "nan": ({"num_classes": 3}, torch.tensor([[0.0, 1, 2], [math.nan, 9, 0]]), torch.tensor([2, 1]), 1, "nan"),
+    "predicted": ({"num_classes": 3, "holds": "labels"}, torch.tensor([1, 5]), torch.tensor([1, 1]), 1, "5"),
+    "binary": ({"task": "binary"}, torch.tensor([1.0, 1.0, math.nan]), torch.tensor([0, 2, 1]), 2, "2"),
+    "half": ({"task": "binary"}, torch.tensor([1.0, 1.0]), torch.tensor([0.0, 0.5]), 1, "0.5"),
+    "float": ({"task": "binary"}, torch.tensor([1.0, 1.0]), torch.tensor([0.0, math.nan]), 1, "nan"),
+    "labels": ({"task": "multilabel"}, torch.ones(2, 2), torch.tensor([[0, 1], [1, 9]]), 1, "9"),
+    "both": ({"num_classes": 3}, torch.full((2, 3), math.nan), torch.tensor([5, 1]), 2, "5"),
 }
 
 
 @pytest.mark.parametrize("per_image", [False, True])
 @pytest.mark.parametrize("case", BAD)
 def test_what_is_no_class_makes_the_value_unknown(case: str, per_image: bool) -> None:
-    fields, pred, target, invalid = BAD[case]
+    fields, pred, target, invalid, first = BAD[case]
     metrics = members(**fields, per_image=per_image)
     metrics.update(pred, target)
     with pytest.warns(UserWarning, match="elements cannot be counted") as caught:
@@ -83,6 +83,7 @@ def test_what_is_no_class_makes_the_value_unknown(case: str, per_image: bool) ->
     assert len(caught) == 1
     classes = fields.get("num_classes", 2)
     assert f"{invalid} elements" in str(caught[0].message)
+    assert f"the first is {first}." in str(caught[0].message)
     assert f"labels 0..{classes - 1}" in str(caught[0].message)
     assert "ignore_index is None" in str(caught[0].message)
     assert all(math.isnan(value) for value in report.values())

@@ -19,6 +19,7 @@ from dltools.metrics.classification.scored import (
     labels_of,
     log_sides,
 )
+from dltools.metrics.invalid import invalid
 from dltools.states import State, States, Sum
 
 T_co = TypeVar("T_co", covariant=True)
@@ -61,7 +62,7 @@ class CalibrationMetric(ScoredMetric[CfgT]):
     def layout(self) -> Mapping[str, State]:
         """Per bin, and what is invalid."""
         bins = self.cfg.bins
-        return {"n": Sum(bins), "conf": Sum(bins, dtype=torch.float64), "right": Sum(bins), "invalid": Sum()}
+        return {"n": Sum(bins), "conf": Sum(bins, dtype=torch.float64), "right": Sum(bins), **invalid()}
 
     def count(self, s: States, pred: Tensor, target: Tensor, *, valid: Tensor) -> None:
         bins, x = self.cfg.bins, as_channels(pred, self.cfg.task)
@@ -69,16 +70,14 @@ class CalibrationMetric(ScoredMetric[CfgT]):
         p = p if self.cfg.holds == "probs" else log_sides(x, self.cfg.task, self.cfg.holds)[0].exp()
         broken, guess = broken_scores(x, self.cfg.holds), torch.ones((), dtype=torch.int64, device=p.device)
         if self.cfg.task == "multiclass":
-            broken = broken.any(1, keepdim=True)
             p, guess = p.max(1, keepdim=True)
-        label, counts, bad = labels_of(self.form(pred), target, valid, broken)
+        label, counts = labels_of(s, self.form(pred), target, valid, x, broken)
         right = label == guess
         p = torch.where(counts, p, 0)
         cell = (p * bins).long().clamp(0, bins - 1).view(-1)
         s["n"].index_add_(0, cell, counts.view(-1).long())
         s["right"].index_add_(0, cell, (right & counts).view(-1).long())
         s.add("conf", torch.zeros(bins, dtype=torch.float64, device=p.device).index_add_(0, cell, p.view(-1).double()))
-        s["invalid"] += bad.sum()
 
     def bins(self, s: States) -> Bins:
         """What merged states hold."""

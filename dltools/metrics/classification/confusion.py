@@ -15,10 +15,10 @@ from dltools.errors import ConfigError
 from dltools.meters.report import Array, Reading
 from dltools.metrics.base import Metric, MetricCfg
 from dltools.metrics.classification.counts import Counts, of_matrix
-from dltools.metrics.classification.reading import Form, Holds, Task, check, decide
+from dltools.metrics.classification.reading import Form, Holds, Task, check, decide, see_both
 from dltools.metrics.classification.reading import truth as read_truth
 from dltools.metrics.classification.tally import tally_exact, tally_images, tally_margins, tally_pairs
-from dltools.states import State, States, Sum, Table
+from dltools.states import First, State, States, Sum, Table
 
 T_co = TypeVar("T_co", covariant=True)
 CfgT = TypeVar("CfgT", bound="ConfusionMetricCfg[Any]")
@@ -110,7 +110,7 @@ class ConfusionMetric(Metric[CfgT]):
         form = self.form
         full = (form.channels, form.sides + 3, form.sides + 2)
         shape = (1, 3, form.sides + 2) if self.keeps_margins else full
-        states: dict[str, State] = {"cells": Sum(*shape), "pixels": Sum()}
+        states: dict[str, State] = {"cells": Sum(*shape), "pixels": Sum(), "first": First()}
         if form.task == "multilabel":
             states["exact"] = Sum(2)
         if self.cfg.per_image:
@@ -121,14 +121,20 @@ class ConfusionMetric(Metric[CfgT]):
         check(self.form, pred, target)
 
     def count(self, s: States, pred: Tensor, target: Tensor, *, valid: Tensor) -> None:
-        self.tally(s, decide(self.form, pred), target, valid=valid)
+        self.tally(s, self.decided(pred), target, valid=valid)
 
     def waits(self, pred: Tensor, target: Tensor) -> tuple[Callable[..., None], dict[str, Tensor]]:
-        return self.tally, {"guess": decide(self.form, pred), "target": target.clone()}
+        return self.tally, {"pred": self.decided(pred.clone()), "target": target.clone()}
 
-    def tally(self, s: States, guess: Tensor, target: Tensor, *, valid: Tensor) -> None:
-        """Add decided elements, (N, channels, M)."""
+    def decided(self, pred: Tensor) -> Tensor:
+        """Labels as they are, since the first that is no class is kept; of scores the codes."""
+        return pred if self.form.holds == "labels" else decide(self.form, pred)
+
+    def tally(self, s: States, pred: Tensor, target: Tensor, *, valid: Tensor) -> None:
+        """Add decided elements."""
         truth = read_truth(self.form, target, valid)
+        guess = decide(self.form, pred) if self.form.holds == "labels" else pred
+        see_both(s, self.form, truth, target, guess, pred)
         if self.keeps_margins:
             s["cells"].add_(tally_margins(truth.reshape(1, -1), guess.reshape(1, -1), self.form.sides))
         else:

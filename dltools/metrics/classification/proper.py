@@ -18,6 +18,7 @@ from dltools.metrics.classification.scored import (
     labels_of,
     log_sides,
 )
+from dltools.metrics.invalid import invalid
 from dltools.states import State, States, Sum
 
 T_co = TypeVar("T_co", covariant=True)
@@ -35,13 +36,12 @@ class ProperScore(ScoredMetric[CfgT]):
 
     def layout(self) -> Mapping[str, State]:
         """Both sums, the elements, and what is invalid."""
-        return {"nll": Sum(dtype=torch.float64), "square": Sum(dtype=torch.float64), "n": Sum(), "invalid": Sum()}
+        return {"nll": Sum(dtype=torch.float64), "square": Sum(dtype=torch.float64), "n": Sum(), **invalid()}
 
     def count(self, s: States, pred: Tensor, target: Tensor, *, valid: Tensor) -> None:
         task, x = self.cfg.task, as_channels(pred, self.cfg.task)
         broken = broken_scores(x, self.cfg.holds)
-        broken = broken.any(1, keepdim=True) if task == "multiclass" else broken
-        label, counts, bad = labels_of(self.form(pred), target, valid, broken)
+        label, counts = labels_of(s, self.form(pred), target, valid, x, broken)
         log_p, log_q = log_sides(x, task, self.cfg.holds)
         if task == "multiclass":
             own = log_p.gather(1, label)
@@ -53,7 +53,6 @@ class ProperScore(ScoredMetric[CfgT]):
         s.add("nll", -torch.where(counts, own, 0).sum(dtype=torch.float64))
         s.add("square", torch.where(counts, square, 0).sum(dtype=torch.float64))
         s["n"] += counts.sum()
-        s["invalid"] += bad.sum()
 
     def mean(self, s: States, name: str) -> Reading:
         """The mean of a sum over the elements."""

@@ -16,9 +16,9 @@ from dltools.functional.hist16 import NAN, Scores, lowest_of, order_of
 from dltools.meters.report import Array, Reading
 from dltools.metrics.classification.counts import mean
 from dltools.metrics.classification.curves import Ranked
-from dltools.metrics.classification.reading import Form, check, truth
+from dltools.metrics.classification.reading import Form, check, no_class, see_labels, truth
 from dltools.metrics.classification.scored import ScoredMetric, ScoredMetricCfg, as_channels
-from dltools.states import Hist16, State, States
+from dltools.states import First, Hist16, State, States
 
 T_co = TypeVar("T_co", covariant=True)
 CfgT = TypeVar("CfgT", bound="RankingMetricCfg[Any]")
@@ -61,7 +61,7 @@ class RankingMetric(ScoredMetric[CfgT]):
 
     def layout(self) -> Mapping[str, State]:
         """Negatives and positives of each class."""
-        return {"scores": Hist16(len(self.names))}
+        return {"scores": Hist16(len(self.names)), "first": First()}
 
     def count(self, s: States, pred: Tensor, target: Tensor, *, valid: Tensor) -> None:
         x, scale, form = as_channels(pred, self.cfg.task), self.cfg.holds, self.form(pred)
@@ -70,7 +70,9 @@ class RankingMetric(ScoredMetric[CfgT]):
         code = truth(form, target, valid)
         channels = torch.arange(x.shape[1], dtype=torch.int32, device=x.device).view(1, -1, 1)
         positive = code == channels if self.cfg.task == "multiclass" else code == 1
-        bad = x.isnan() | ((code < 0) | (code == form.sides))
+        strange = no_class(form, code).bool()
+        see_labels(s, form, strange, target)
+        bad = x.isnan() | strange
         key = order_of(x, self.cfg.scores, scale).masked_fill_(bad, NAN).add_(positive, alpha=NAN + 1)
         key += channels * (2 * (NAN + 1))
         weight = (code != form.sides + 1).long().expand_as(key)

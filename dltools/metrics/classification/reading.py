@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dltools.errors import ShapeError
+from dltools.states import States
 
 Task = Literal["binary", "multiclass", "multilabel"]
 Holds = Literal["logits", "probs", "log_probs", "labels"]
@@ -116,6 +117,31 @@ def truth(form: Form, target: Tensor, valid: Tensor) -> Tensor:
     else:
         code = target.clamp(-1, form.sides).to(form.code)
     return code.mul_(kept.to(form.code)).add_((~kept).to(form.code) * (form.sides + 1))  # masked_fill_ is far slower
+
+
+def no_class(form: Form, code: Tensor) -> Tensor:
+    """1 where a code stands for what is no class and is not left out, else 0; integers, since bools take far longer."""
+    return code.clone().lt_(0).add_(code.clone().eq_(form.sides))
+
+
+def see_labels(s: States, form: Form, where: Tensor, labels: Tensor) -> None:
+    """Keep the first label for which there is no class."""
+    s.see("first", where, _whole(form, labels))
+
+
+def see_both(s: States, form: Form, truth: Tensor, target: Tensor, guess: Tensor, pred: Tensor) -> None:
+    """The same of targets, and of predictions if they are labels; given by their codes and as they are."""
+    see_labels(s, form, no_class(form, truth), target)
+    if form.holds == "labels":
+        see_labels(s, form, no_class(form, guess).mul_(truth.clone().ne_(form.sides + 1)), pred)
+
+
+def note_both(s: States, form: Form, truth: Tensor, target: Tensor, guess: Tensor, pred: Tensor) -> Tensor:
+    """Count elements without a class on either side, and keep the first label of them; gives where they are."""
+    see_both(s, form, truth, target, guess, pred)
+    bad = (no_class(form, truth) + no_class(form, guess)).bool() & (truth != form.sides + 1)
+    s["invalid"] += bad.sum()
+    return bad
 
 
 def decide(form: Form, pred: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dltools.metrics.base import Metric, MetricCfg
-from dltools.metrics.classification.reading import Form, Task, check, left_out, truth
+from dltools.metrics.classification.reading import Form, Task, check, left_out, no_class, see_labels, truth
+from dltools.states import States
 
 T_co = TypeVar("T_co", covariant=True)
 CfgT = TypeVar("CfgT", bound="ScoredMetricCfg[Any]")
@@ -75,12 +76,18 @@ def log_sides(x: Tensor, task: Task, holds: Scale) -> tuple[Tensor, Tensor]:
     return F.logsigmoid(x), F.logsigmoid(-x)
 
 
-def labels_of(form: Form, target: Tensor, valid: Tensor, broken: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Labels (a legal one everywhere), which elements count, and which are invalid; all (N, channels, M).
+def labels_of(
+    s: States, form: Form, target: Tensor, valid: Tensor, scores: Tensor, broken: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Labels (a legal one everywhere), and which elements count, both (N, channels, M); the invalid ones are noted.
 
-    ``broken`` says where a score cannot be counted. Left out is what ``ignore_index`` and ``valid`` exclude.
+    ``broken`` says which scores cannot be counted. Left out is what ``ignore_index`` and ``valid`` exclude.
     """
     code = truth(form, target, valid)
-    left_out = code == form.sides + 1
-    bad = ((code < 0) | (code >= form.sides) | broken) & ~left_out
-    return code.clamp(0, form.sides - 1).long(), ~left_out & ~bad, bad
+    left_out, strange = code == form.sides + 1, no_class(form, code).bool()
+    see_labels(s, form, strange, target)
+    s.see("first", broken & ~left_out, scores)
+    unknown = broken.any(1, keepdim=True) if form.task == "multiclass" else broken
+    bad = strange | (unknown & ~left_out)
+    s["invalid"] += bad.sum()
+    return code.clamp(0, form.sides - 1).long(), ~left_out & ~bad

@@ -14,6 +14,7 @@ from dltools.meters.report import Reading
 from dltools.metrics.base import Metric, MetricCfg
 from dltools.metrics.classification.reading import Form, check, left_out
 from dltools.metrics.classification.scored import as_channels, labels_of
+from dltools.metrics.invalid import invalid
 from dltools.states import State, States, Sum
 
 T_co = TypeVar("T_co", covariant=True)
@@ -48,19 +49,18 @@ class TopKMetric(Metric[CfgT]):
 
     def layout(self) -> Mapping[str, State]:
         """Each rank, all further ones, and what is invalid."""
-        return {"ranks": Sum(self.num_ranks + 2)}
+        return {"ranks": Sum(self.num_ranks + 1), **invalid()}
 
     def check(self, pred: Tensor, target: Tensor) -> None:
         check(self.form, pred, target)
 
     def count(self, s: States, pred: Tensor, target: Tensor, *, valid: Tensor) -> None:
         x = as_channels(pred, "multiclass")
-        label, counts, bad = labels_of(self.form, target, valid, x.isnan().any(1, keepdim=True))
+        label, counts = labels_of(s, self.form, target, valid, x, x.isnan())
         own = x.gather(1, label)
         places = torch.arange(x.shape[1], device=x.device).view(1, -1, 1)
         rank = ((x > own) | ((x == own) & (places < label))).sum(1, keepdim=True)
-        cell = torch.where(bad, self.num_ranks + 1, rank.clamp(max=self.num_ranks))
-        s["ranks"].index_add_(0, cell.view(-1), (counts | bad).view(-1).long())
+        s["ranks"].index_add_(0, rank.clamp(max=self.num_ranks).view(-1), counts.view(-1).long())
 
 
 class TopKAccuracyCfg(TopKMetricCfg["TopKAccuracy"]):
@@ -89,8 +89,8 @@ class TopKAccuracy(TopKMetric[TopKAccuracyCfg]):
 
     def value(self, s: States) -> Reading:
         ranks = s["ranks"].tolist()
-        n, hits = sum(ranks[:-1]), sum(ranks[: self.cfg.k])
-        return Reading(hits / n if n else torch.nan, n=n, invalid=ranks[-1], resample=(hits, n))
+        n, hits = sum(ranks), sum(ranks[: self.cfg.k])
+        return Reading(hits / n if n else torch.nan, n=n, invalid=int(s["invalid"]), resample=(hits, n))
 
     def legal(self) -> str:
         return f"Legal labels are 0 to {self.cfg.num_classes - 1}; ignore_index leaves others out."

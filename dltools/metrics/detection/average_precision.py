@@ -18,6 +18,7 @@ from dltools.metrics.base import Metric, MetricCfg
 from dltools.metrics.detection.coco_accumulate import RECALLS, Curves, Matched, accumulate
 from dltools.metrics.detection.coco_match import Objects, Pairs, candidates, match, place_in_group
 from dltools.metrics.detection.images import NUMBER, Rows, check_images
+from dltools.metrics.invalid import invalid, note
 from dltools.states import State, States, Sum, Table
 from dltools.states.counted import BYTES
 
@@ -89,7 +90,8 @@ class AveragePrecisionOfObjects(Metric[CfgT]):
         bits = (torch.int64, len(self.areas))
         small, whole = dict.fromkeys(("label", "place", "rank"), torch.int32), {"image": torch.int64}
         rows = Table({"score": torch.float64, **small, **whole, "right": bits, "wrong": bits})
-        return {"rows": rows, "objects": Sum(self.num_classes, len(self.areas)), "images": Sum(), "invalid": Sum()}
+        objects = Sum(self.num_classes, len(self.areas))
+        return {"rows": rows, "objects": objects, "images": Sum(), **invalid("label", "score", "area")}
 
     @abstractmethod
     def needs(self) -> tuple[Rows, Rows]:
@@ -110,8 +112,8 @@ class AveragePrecisionOfObjects(Metric[CfgT]):
         """Match what was read: of many images at once it costs little more than of a few."""
         ends = int(s["images"]) + np.cumsum([batch.num_images for batch in batches])
         starts = [int(end) - batch.num_images for end, batch in zip(ends, batches, strict=True)]
-        dets, bad_dets = self._sorted(_joined([x.dets for x in batches], starts))
-        gts, bad_gts = self._sorted(_joined([x.gts for x in batches], starts))
+        gts = self._sorted(s, _joined([x.gts for x in batches], starts))
+        dets = self._sorted(s, _joined([x.dets for x in batches], starts))
         group = dets.image * self.num_classes + dets.label
         first = place_in_group(group) < max(self.max_dets)
         dets, group = _chosen(dets, first), group[first]
@@ -133,13 +135,13 @@ class AveragePrecisionOfObjects(Metric[CfgT]):
         s.append("rows", {name: torch.from_numpy(x) for name, x in columns.items()})
         s["objects"].index_add_(0, torch.from_numpy(gts.label), torch.from_numpy((~ignored).astype(np.int64)))
         s["images"] += sum(batch.num_images for batch in batches)
-        s["invalid"] += bad_dets + bad_gts
 
-    def _sorted(self, x: Instances) -> tuple[Instances, int]:
-        """By image, class and falling score; and how many are invalid, which are left out."""
+    def _sorted(self, s: States, x: Instances) -> Instances:
+        """By image, class and falling score; what is invalid is noted and left out."""
         fine = np.isfinite(x.score) & np.isfinite(x.area) & (x.label >= 0) & (x.label < self.num_classes)
         order = np.lexsort((-x.score, x.label, x.image))
-        return _chosen(x, order[fine[order]]), int((~fine).sum())
+        note(s, *map(torch.from_numpy, (~fine, x.label, x.score, x.area)))
+        return _chosen(x, order[fine[order]])
 
     def curves(self, s: States) -> Curves:
         """Precision and recall of merged states."""

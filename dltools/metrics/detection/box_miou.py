@@ -14,6 +14,7 @@ from dltools.functional.boxes import BoxFormat, box_convert, box_iou
 from dltools.meters.report import Reading
 from dltools.metrics.base import Metric, MetricCfg
 from dltools.metrics.detection.images import BOX, NUMBER, check_images
+from dltools.metrics.invalid import invalid
 from dltools.states import State, States, Sum
 
 
@@ -42,7 +43,7 @@ class BoxMIoU(Metric[BoxMIoUCfg]):
 
     def layout(self) -> Mapping[str, State]:
         """Sum of overlaps, pairs, targets, boxes that are not finite."""
-        return {"iou": Sum(dtype=torch.float64), "pairs": Sum(), "targets": Sum(), "invalid": Sum()}
+        return {"iou": Sum(dtype=torch.float64), "pairs": Sum(), "targets": Sum(), **invalid()}
 
     def check(self, pred: Any, target: Any) -> None:
         needs = {"boxes": BOX, "labels": NUMBER} if self.cfg.class_aware else {"boxes": BOX}
@@ -58,7 +59,10 @@ class BoxMIoU(Metric[BoxMIoUCfg]):
             box_convert(x["boxes"].detach().double().cpu().reshape(-1, 4), self.cfg.box_format, "xyxy")
             for x in (guess, truth)
         )
-        broken = int((~a.isfinite()).any(1).sum() + (~b.isfinite()).any(1).sum())
+        for boxes in (a, b):
+            broken = ~boxes.isfinite()
+            s["invalid"] += broken.any(1).sum()
+            s.see("first", broken, boxes)
         iou = box_iou(a.nan_to_num(), b.nan_to_num(), pairwise=True)
         if self.cfg.class_aware:
             iou = torch.where(guess["labels"].cpu().view(-1, 1) == truth["labels"].cpu(), iou, -1)
@@ -66,7 +70,6 @@ class BoxMIoU(Metric[BoxMIoUCfg]):
         s.add("iou", torch.tensor([sum(found)], dtype=torch.float64))
         s["pairs"] += len(found)
         s["targets"] += len(b)
-        s["invalid"] += broken
 
     def value(self, s: States) -> Mapping[str, Reading]:
         pairs, targets, invalid = (int(s[name]) for name in ("pairs", "targets", "invalid"))

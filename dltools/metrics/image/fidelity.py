@@ -15,6 +15,7 @@ from dltools.errors import ConfigError, ShapeError
 from dltools.functional.ssim import structural_similarity
 from dltools.meters.report import Reading
 from dltools.metrics.base import Metric, MetricCfg
+from dltools.metrics.invalid import invalid
 from dltools.states import State, States, Sum
 
 T_co = TypeVar("T_co", covariant=True)
@@ -40,7 +41,7 @@ class ImageMetric(Metric[CfgT]):
 
     def layout(self) -> Mapping[str, State]:
         """Sum, images, and those with a value that is no number."""
-        return {"sum": Sum(dtype=torch.float64), "n": Sum(), "invalid": Sum()}
+        return {"sum": Sum(dtype=torch.float64), "n": Sum(), **invalid("pred", "target")}
 
     def check(self, pred: Tensor, target: Tensor) -> None:
         if pred.shape != target.shape or pred.ndim < 3:
@@ -50,11 +51,13 @@ class ImageMetric(Metric[CfgT]):
     def count(self, s: States, pred: Tensor, target: Tensor, *, valid: Tensor) -> None:
         keep = valid.view(-1, *[1] * (pred.ndim - 1))
         p, y = (torch.where(keep, x, 0).double() for x in (pred, target))
-        broken = (p - y).flatten(1).isfinite().logical_not().any(1)
+        strange = ~(p - y).isfinite()
+        broken = strange.flatten(1).any(1)
         found = self.scores(*(x.masked_fill(broken.view(keep.shape), 0) for x in (p, y)))
         s.add("sum", torch.where(valid & ~broken, found, 0).sum())
         s["n"] += (valid & ~broken).sum()
         s["invalid"] += broken.sum()
+        s.see("first", strange, p, y)
 
     def value(self, s: States) -> Reading:
         n = int(s["n"])

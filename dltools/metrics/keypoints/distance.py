@@ -14,6 +14,7 @@ from dltools.cfgutils.annotations import NonNegativeInt, Positive, PositiveInt
 from dltools.errors import ConfigError, ShapeError
 from dltools.meters.report import Reading
 from dltools.metrics.base import Metric, MetricCfg
+from dltools.metrics.invalid import invalid, note
 from dltools.states import State, States, Sum
 
 T_co = TypeVar("T_co", covariant=True)
@@ -31,6 +32,9 @@ class KeypointMetricCfg(MetricCfg[T_co]):
         if isinstance(self.norm, tuple) and (max(self.norm) >= self.num_keypoints or self.norm[0] == self.norm[1]):
             given = f"norm is {self.norm}, num_keypoints {self.num_keypoints}"
             raise ConfigError(given, expected="two different points, counted from 0")
+
+
+OFF = invalid("distance", "length")
 
 
 class KeypointMetric(Metric[CfgT]):
@@ -52,9 +56,9 @@ class KeypointMetric(Metric[CfgT]):
                 raise ShapeError(f"{name} {tuple(x.shape)}, num_keypoints {num}", expected=f"{name} {legal[name]}")
 
     def distances(
-        self, pred: Tensor, target: Tensor, valid: Tensor, visible: Tensor | None, box: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Distances over the length, which of them count, and which are invalid; all (N, K)."""
+        self, s: States, pred: Tensor, target: Tensor, valid: Tensor, visible: Tensor | None, box: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Distances over the length, and which of them count, both (N, K); the invalid ones are noted."""
         there = torch.ones_like(pred[..., 0], dtype=torch.bool) if visible is None else visible != 0
         measured = there[:, list(self.cfg.norm)].all(1) if isinstance(self.cfg.norm, tuple) else torch.ones_like(valid)
         counts = there & (valid & measured).unsqueeze(1)
@@ -62,7 +66,8 @@ class KeypointMetric(Metric[CfgT]):
         length = self.length(target.double(), there, box).unsqueeze(1)
         found = distance / length
         fine = found.isfinite() & (length > 0)
-        return torch.where(counts & fine, found, 0), counts & fine, counts & ~fine
+        note(s, counts & ~fine, distance, length.expand_as(distance))
+        return torch.where(counts & fine, found, 0), counts & fine
 
     def length(self, target: Tensor, there: Tensor, box: Tensor | None) -> Tensor:
         """What distances of a sample are measured in, (N,)."""
@@ -102,7 +107,7 @@ class PCK(KeypointMetric[PCKCfg]):
 
     def layout(self) -> Mapping[str, State]:
         """Right and all points, by number, and invalid ones."""
-        return {"right": Sum(self.cfg.num_keypoints), "n": Sum(self.cfg.num_keypoints), "invalid": Sum()}
+        return {"right": Sum(self.cfg.num_keypoints), "n": Sum(self.cfg.num_keypoints), **OFF}
 
     def box_length(self, sides: Tensor) -> Tensor:
         return sides.amax(-1)
@@ -117,10 +122,9 @@ class PCK(KeypointMetric[PCKCfg]):
         *,
         valid: Tensor,
     ) -> None:
-        found, counts, bad = self.distances(pred, target, valid, visible, box)
+        found, counts = self.distances(s, pred, target, valid, visible, box)
         s["right"] += ((found <= self.cfg.alpha) & counts).sum(0)
         s["n"] += counts.sum(0)
-        s["invalid"] += bad.sum()
 
     def value(self, s: States) -> Reading:
         right, n = s["right"].tolist(), s["n"].tolist()
@@ -150,7 +154,7 @@ class NME(KeypointMetric[NMECfg]):
 
     def layout(self) -> Mapping[str, State]:
         """Sum over samples, their number, invalid points."""
-        return {"error": Sum(dtype=torch.float64), "n": Sum(), "invalid": Sum()}
+        return {"error": Sum(dtype=torch.float64), "n": Sum(), **OFF}
 
     def box_length(self, sides: Tensor) -> Tensor:
         return sides.prod(-1).sqrt()
@@ -165,11 +169,10 @@ class NME(KeypointMetric[NMECfg]):
         *,
         valid: Tensor,
     ) -> None:
-        found, counts, bad = self.distances(pred, target, valid, visible, box)
+        found, counts = self.distances(s, pred, target, valid, visible, box)
         num = counts.sum(1)
         s.add("error", (found.sum(1) / num.clamp_min(1)).sum())
         s["n"] += (num > 0).sum()
-        s["invalid"] += bad.sum()
 
     def value(self, s: States) -> Reading:
         n = int(s["n"])

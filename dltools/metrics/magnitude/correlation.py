@@ -13,6 +13,7 @@ from torch import Tensor
 from dltools.errors import MissingExtraError, ShapeError
 from dltools.meters.report import Array, Reading
 from dltools.metrics.base import Metric, MetricCfg
+from dltools.metrics.invalid import invalid, note
 from dltools.metrics.magnitude.errors import NumberMetric, NumberMetricCfg, about_mean
 from dltools.states import State, States, Sum, Table
 
@@ -31,8 +32,8 @@ class PairMetric(NumberMetric[CfgT]):
     sums: ClassVar[tuple[str, ...]] = ("p", "y", "pp", "yy", "py")
 
     def count(self, s: States, pred: Tensor, target: Tensor, *, valid: Tensor) -> None:
-        p, y, counts = self.pairs(pred, target, valid)
-        self.add(s, {"p": p, "y": y, "pp": p * p, "yy": y * y, "py": p * y}, counts)
+        p, y, _ = pairs = self.pairs(pred, target, valid)
+        self.add(s, pairs, {"p": p, "y": y, "pp": p * p, "yy": y * y, "py": p * y})
 
     def moments(self, s: States) -> tuple[float, float, float, float, float]:
         """Means, variances and covariance, of all elements (divided by n)."""
@@ -103,7 +104,7 @@ class CosineSimilarity(Metric[CosineSimilarityCfg]):
 
     def layout(self) -> Mapping[str, State]:
         """Sum, number of samples, and of those that are invalid."""
-        return {"sum": Sum(dtype=torch.float64), "n": Sum(), "invalid": Sum()}
+        return {"sum": Sum(dtype=torch.float64), "n": Sum(), **invalid("length of pred", "length of target")}
 
     def check(self, pred: Tensor, target: Tensor) -> None:
         if pred.shape != target.shape or pred.ndim != 2:
@@ -112,11 +113,12 @@ class CosineSimilarity(Metric[CosineSimilarityCfg]):
 
     def count(self, s: States, pred: Tensor, target: Tensor, *, valid: Tensor) -> None:
         p, y = (torch.where(valid.unsqueeze(1), x, 1).double() for x in (pred, target))
-        found = (p * y).sum(1) / (torch.linalg.vector_norm(p, dim=1) * torch.linalg.vector_norm(y, dim=1))
+        lengths = [torch.linalg.vector_norm(x, dim=1) for x in (p, y)]
+        found = (p * y).sum(1) / (lengths[0] * lengths[1])
         fine = found.isfinite() & valid
         s.add("sum", torch.where(fine, found, 0).sum())
         s["n"] += fine.sum()
-        s["invalid"] += valid.sum() - fine.sum()
+        note(s, valid & ~fine, *lengths)
 
     def value(self, s: States) -> Reading:
         n = int(s["n"])
@@ -140,10 +142,18 @@ class RankPairMetric(NumberMetric[RankCfgT]):
 
     def series(self, s: States) -> tuple[Array, Array, int]:
         """Both series, and how many pairs were left out because they are not finite."""
+        p, y, fine = self.rows(s)
+        return p[fine], y[fine], int((~fine).sum())
+
+    def rows(self, s: States) -> tuple[Array, Array, Array]:
+        """Pairs that count, and which of them are finite."""
         table = {name: x.numpy() for name, x in s.table("pairs").items()}
         p, y = (table[name][table["counts"]] for name in ("pred", "target"))
-        fine = np.isfinite(p) & np.isfinite(y)
-        return p[fine], y[fine], int((~fine).sum())
+        return p, y, np.isfinite(p) & np.isfinite(y)
+
+    def example(self, s: States) -> str:
+        p, y, fine = self.rows(s)
+        return f"pred {p[~fine][0]:.6g}, target {y[~fine][0]:.6g}"
 
 
 class SpearmanCorrCfg(RankPairMetricCfg["SpearmanCorr"]):

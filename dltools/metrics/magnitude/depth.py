@@ -42,11 +42,11 @@ class DepthErrors(NumberMetric[DepthErrorsCfg]):
     sums: ClassVar[tuple[str, ...]] = ("abs_rel", "sq_rel", "square", "g", "g_square", "delta1", "delta2", "delta3")
 
     def count(self, s: States, pred: Tensor, target: Tensor, *, valid: Tensor) -> None:
-        p, y, counts = self.pairs(pred, target, valid)
+        p, y, _ = pairs = self.pairs(pred, target, valid)
         d, g = p - y, p.log() - y.log()
         terms = {"abs_rel": d.abs() / y, "sq_rel": d.square() / y, "square": d.square(), "g": g, "g_square": g.square()}
         off = torch.maximum(p / y, y / p)
-        self.add(s, terms | {f"delta{k}": (off < 1.25**k).double() for k in DELTAS}, counts)
+        self.add(s, pairs, terms | {f"delta{k}": (off < 1.25**k).double() for k in DELTAS})
 
     def value(self, s: States) -> Mapping[str, Reading]:
         mean = {name: self.mean(s, name) for name in self.sums}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch import Tensor
 from dltools.errors import ShapeError
 from dltools.meters.report import Reading
 from dltools.metrics.base import Metric, MetricCfg
+from dltools.metrics.invalid import invalid, note
 from dltools.states import State, States, Sum
 
 T_co = TypeVar("T_co", covariant=True)
@@ -27,6 +28,14 @@ class NumberMetricCfg(MetricCfg[T_co]):
     """A target that is left out, such as 0 where a depth is unknown."""
 
 
+class Pairs(NamedTuple):
+    """Predictions, targets, and which of them count."""
+
+    p: Tensor
+    y: Tensor
+    counts: Tensor
+
+
 class NumberMetric(Metric[CfgT]):
     """Sums over all elements of pred and target, which have one shape (N, *S); in float64."""
 
@@ -36,7 +45,7 @@ class NumberMetric(Metric[CfgT]):
 
     def layout(self) -> Mapping[str, State]:
         """The sums, the elements, and those that are not finite."""
-        return {name: Sum(dtype=torch.float64) for name in self.sums} | {"n": Sum(), "invalid": Sum()}
+        return {name: Sum(dtype=torch.float64) for name in self.sums} | {"n": Sum(), **invalid("pred", "target")}
 
     def check(self, pred: Tensor, target: Tensor) -> None:
         if pred.shape != target.shape or pred.ndim == 0 or pred.is_complex() or target.is_complex():
@@ -46,20 +55,20 @@ class NumberMetric(Metric[CfgT]):
                 hint="pred.squeeze(1) where only pred has a channel",
             )
 
-    def pairs(self, pred: Tensor, target: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def pairs(self, pred: Tensor, target: Tensor, valid: Tensor) -> Pairs:
         """Both in float64 and whether an element counts; 1 on both sides where it does not."""
         counts = valid.view(-1, *[1] * (pred.ndim - 1)).expand(pred.shape)
         if self.cfg.mask_value is not None:
             counts = counts & (target != self.cfg.mask_value)
-        return torch.where(counts, pred, 1).double(), torch.where(counts, target, 1).double(), counts
+        return Pairs(torch.where(counts, pred, 1).double(), torch.where(counts, target, 1).double(), counts)
 
-    def add(self, s: States, terms: Mapping[str, Tensor], counts: Tensor) -> None:
-        """Add terms of elements to their sums; an element with one that is not finite is invalid."""
-        fine = torch.stack([x.isfinite() for x in terms.values()]).all(0) & counts
+    def add(self, s: States, pairs: Pairs, terms: Mapping[str, Tensor]) -> None:
+        """Add terms of pairs to their sums; a pair with one that is not finite is invalid."""
+        fine = torch.stack([x.isfinite() for x in terms.values()]).all(0) & pairs.counts
         for name, x in terms.items():
             s.add(name, torch.where(fine, x, 0).sum())
         s["n"] += fine.sum()
-        s["invalid"] += counts.sum() - fine.sum()
+        note(s, pairs.counts & ~fine, pairs.p, pairs.y)
 
     def reading(self, s: States, value: float) -> Reading:
         """A value of what was counted; NaN of nothing."""
@@ -84,9 +93,9 @@ class ErrorMetric(NumberMetric[ErrorCfgT]):
     sums: ClassVar[tuple[str, ...]] = ("d", "abs", "square", "y", "y_square")
 
     def count(self, s: States, pred: Tensor, target: Tensor, *, valid: Tensor) -> None:
-        p, y, counts = self.pairs(pred, target, valid)
+        p, y, _ = pairs = self.pairs(pred, target, valid)
         d = p - y
-        self.add(s, {"d": d, "abs": d.abs(), "square": d.square(), "y": y, "y_square": y.square()}, counts)
+        self.add(s, pairs, {"d": d, "abs": d.abs(), "square": d.square(), "y": y, "y_square": y.square()})
 
     def explained(self, s: States, left: float) -> Reading:
         """One minus what errors leave of the targets' squares about their mean, as finite as scikit-learn makes it."""

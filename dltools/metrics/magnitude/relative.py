@@ -31,8 +31,8 @@ class MAPE(NumberMetric[MAPECfg]):
     sums: ClassVar[tuple[str, ...]] = ("share",)
 
     def count(self, s: States, pred: Tensor, target: Tensor, *, valid: Tensor) -> None:
-        p, y, counts = self.pairs(pred, target, valid)
-        self.add(s, {"share": (p - y).abs() / y.abs().clamp_min(EPS)}, counts)
+        p, y, _ = pairs = self.pairs(pred, target, valid)
+        self.add(s, pairs, {"share": (p - y).abs() / y.abs().clamp_min(EPS)})
 
     def value(self, s: States) -> Reading:
         return self.reading(s, self.mean(s, "share"))
@@ -55,9 +55,9 @@ class SMAPE(NumberMetric[SMAPECfg]):
     sums: ClassVar[tuple[str, ...]] = ("share",)
 
     def count(self, s: States, pred: Tensor, target: Tensor, *, valid: Tensor) -> None:
-        p, y, counts = self.pairs(pred, target, valid)
+        p, y, _ = pairs = self.pairs(pred, target, valid)
         size = p.abs() + y.abs()
-        self.add(s, {"share": torch.where(size == 0, 0, 2 * (p - y).abs() / size)}, counts)
+        self.add(s, pairs, {"share": torch.where(size == 0, 0, 2 * (p - y).abs() / size)})
 
     def value(self, s: States) -> Reading:
         return self.reading(s, self.mean(s, "share"))
@@ -80,8 +80,8 @@ class MSLE(NumberMetric[MSLECfg]):
     sums: ClassVar[tuple[str, ...]] = ("square",)
 
     def count(self, s: States, pred: Tensor, target: Tensor, *, valid: Tensor) -> None:
-        p, y, counts = self.pairs(pred, target, valid)
-        self.add(s, {"square": (p.log1p() - y.log1p()).square()}, counts)
+        p, y, _ = pairs = self.pairs(pred, target, valid)
+        self.add(s, pairs, {"square": (p.log1p() - y.log1p()).square()})
 
     def value(self, s: States) -> Reading:
         return self.reading(s, self.mean(s, "square"))

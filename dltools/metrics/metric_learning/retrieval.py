@@ -63,18 +63,24 @@ class RetrievalMetric(Metric[CfgT]):
         s.append("rows", {"x": pred, "label": target, "counts": valid})
 
     def value(self, s: States) -> Reading:
-        rows = s.once("rows", lambda s: s.table("rows"))
-        counts = rows["counts"]
-        x, labels = rows["x"].view(-1, self.cfg.dim)[counts], rows["label"][counts]
-        invalid = int((~x.isfinite()).any(1).sum())
-        if invalid:
-            return Reading(np.nan, n=len(x), invalid=invalid)
+        x, labels = self.rows(s)
+        if num_invalid := int((~x.isfinite()).any(1).sum()):
+            return Reading(np.nan, n=len(x), invalid=num_invalid)
         most = int(np.unique(labels.numpy(), return_counts=True)[1].max()) - 1 if len(labels) else 0
         depth = max(self.depth(), most, 1)
         found = s.once(f"nearest {depth}", lambda _: search(x, labels, depth, self.cfg.distance))
         scores = self.scores(found)[found.num_relevant > 0].double()
         pairs = np.stack([scores.numpy(), np.ones(len(scores))], 1)
         return Reading(float(scores.mean()) if len(scores) else np.nan, n=len(scores), resample=pairs)
+
+    def rows(self, s: States) -> tuple[Tensor, Tensor]:
+        """Embeddings and labels that count."""
+        rows = s.once("rows", lambda s: s.table("rows"))
+        return rows["x"].view(-1, self.cfg.dim)[rows["counts"]], rows["label"][rows["counts"]]
+
+    def example(self, s: States) -> str:
+        x = self.rows(s)[0]
+        return str(float(x[~x.isfinite()][0]))
 
     def legal(self) -> str:
         return "Embeddings must be finite."

@@ -16,7 +16,8 @@ from dltools.cfgutils.annotations import PositiveInt
 from dltools.errors import ConfigError, ShapeError
 from dltools.meters.report import Reading
 from dltools.metrics.base import Metric, MetricCfg
-from dltools.metrics.classification.reading import Form, Holds, check, left_out, read
+from dltools.metrics.classification.reading import Form, Holds, check, left_out, note_both, read
+from dltools.metrics.invalid import invalid
 from dltools.states import State, States, Sum
 
 
@@ -63,8 +64,8 @@ class BoundaryIoU(Metric[BoundaryIoUCfg]):
         return {
             "common": Sum(self.cfg.num_classes),
             "all": Sum(self.cfg.num_classes),
-            "invalid": Sum(),
             "images": Sum(),
+            **invalid(),
         }
 
     def check(self, pred: Tensor, target: Tensor) -> None:
@@ -74,15 +75,13 @@ class BoundaryIoU(Metric[BoundaryIoUCfg]):
 
     def count(self, s: States, pred: Tensor, target: Tensor, *, valid: Tensor) -> None:
         truth, guess = (x.view(target.shape) for x in read(self.form, pred, target, valid))
-        legal = (truth >= 0) & (truth < self.form.sides) & (guess >= 0) & (guess < self.form.sides)
-        left_out = truth == self.form.sides + 1
+        out = (truth == self.form.sides + 1) | note_both(s, self.form, truth, target, guess, pred)
         classes = torch.arange(self.cfg.num_classes, device=truth.device, dtype=truth.dtype).view(1, -1, 1, 1)
         width = max(1, round(self.cfg.dilation * math.hypot(*target.shape[1:])))
         a, b = (rim((x.unsqueeze(1) == classes), width) for x in (guess, truth))
-        counts = legal.unsqueeze(1) & ~left_out.unsqueeze(1)
+        counts = ~out.unsqueeze(1)
         s["common"] += (a & b & counts).sum((0, 2, 3))
         s["all"] += ((a | b) & counts).sum((0, 2, 3))
-        s["invalid"] += (~legal & ~left_out).sum()
         s["images"] += valid.sum()
 
     def value(self, s: States) -> Reading:

@@ -15,9 +15,10 @@ from dltools.cfgutils.annotations import NonNegative, NonNegativeInt, Positive, 
 from dltools.errors import ConfigError, ShapeError
 from dltools.meters.report import Array, Reading
 from dltools.metrics.base import Metric, MetricCfg
-from dltools.metrics.classification.reading import Form, Holds, check, left_out, read
+from dltools.metrics.classification.reading import Form, Holds, check, left_out, note_both, read
+from dltools.metrics.invalid import invalid
 from dltools.metrics.segmentation.surfaces import Convention, between, surface_of
-from dltools.states import State, States, Sum, Table
+from dltools.states import State, States, Table
 
 T_co = TypeVar("T_co", covariant=True)
 CfgT = TypeVar("CfgT", bound="SurfaceMetricCfg[Any]")
@@ -67,7 +68,7 @@ class SurfaceMetric(Metric[CfgT]):
 
     def layout(self) -> Mapping[str, State]:
         """Rows, and labels out of range."""
-        return {"rows": Table({"x": (torch.float64, len(self.columns))}, rows=len(self.classes)), "invalid": Sum()}
+        return {"rows": Table({"x": (torch.float64, len(self.columns))}, rows=len(self.classes)), **invalid()}
 
     def check(self, pred: Tensor, target: Tensor) -> None:
         check(self.form, pred, target)
@@ -79,15 +80,13 @@ class SurfaceMetric(Metric[CfgT]):
 
     def count(self, s: States, pred: Tensor, target: Tensor, *, valid: Tensor) -> None:
         truth, guess = (x.view(target.shape) for x in read(self.form, pred, target, valid))
+        note_both(s, self.form, truth, target, guess, pred)
         rows: list[list[float]] = []
-        bad = 0
         for counts, a, b in zip(valid.tolist(), guess.cpu().numpy(), truth.cpu().numpy(), strict=True):
             if counts:
                 out = b == self.form.sides + 1
                 rows += [self.compare((a == c) & ~out, b == c) for c in self.classes]
-                bad += int(np.count_nonzero(~out & ((np.minimum(a, b) < 0) | (np.maximum(a, b) >= self.form.sides))))
         s.append("rows", {"x": torch.tensor(rows, dtype=torch.float64)})
-        s["invalid"] += bad
 
     def compare(self, pred: Array, target: Array) -> list[float]:
         """The row of one image and class."""
