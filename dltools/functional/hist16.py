@@ -56,7 +56,9 @@ def _log_odds(x: Tensor, scale: Scale) -> Tensor:
     if scale == "logits":
         return x
     if scale == "probs":
+        x = x.clamp(0.0, 1.0)  # rounding may carry it past its ends
         return _log(x / (1.0 - x))
+    x = x.clamp(max=0.0)
     return torch.where(x <= -1.0, x, -_log(-x) - 1.0)
 
 

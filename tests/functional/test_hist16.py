@@ -66,3 +66,12 @@ def test_infinities_are_the_ends_and_nan_is_apart() -> None:
     assert cells_of(x, "float32").tolist() == [0, CELLS - 1, NAN, CELLS // 2, CELLS // 2]
     assert cells_of(torch.tensor([0.0, 1.0, math.nan]), "float32", "probs")[2] == NAN
     assert cells_of(torch.tensor([math.nan], dtype=torch.float64), "bfloat16").tolist() == [NAN]
+
+
+def test_what_rounding_carries_past_the_ends_stays_at_them() -> None:
+    p = torch.tensor([-0.005, -1e-9, 0.0, 1e-9, 0.9999, 1.0, 1.0000001, 1.005])
+    cells = cells_of(p, "float32", "probs")
+    assert cells.tolist() == sorted(cells.tolist())
+    assert cells[0] == cells[2] < cells[3] < cells[4] < cells[5] == cells[7]
+    ends = cells_of(torch.tensor([-1e-9, 0.0, 0.005]), "float32", "log_probs")
+    assert ends[0] < ends[1] == ends[2]

@@ -46,6 +46,12 @@ CASES: dict[str, tuple[Metric[Any], tuple[Any, ...], dict[str, Any], str]] = {
     "top k of NaN": (dl.TopKAccuracy(num_classes=2, k=1), (SCORES * NAN, labels(0, 1, 1)), {}, "nan"),
     "ranking": (dl.AUROC(task="binary"), (SCORES[:, 0], labels(0, 1, -3)), {}, "-3"),
     "ranking of NaN": (dl.AUROC(task="binary"), (SCORES[:, 0] * NAN, labels(0, 1, 1)), {}, "nan"),
+    "ranking of no probability": (
+        dl.AUROC(task="binary", holds="probs"),
+        (SCORES[:, 0] + 1, labels(0, 1, 1)),
+        {},
+        "1.9",
+    ),
     "calibration": (dl.CalibrationError(holds="probs"), (SCORES, labels(0, 1, 4)), {}, "4"),
     "no probability": (dl.LogLoss(holds="probs"), (SCORES * 2, labels(0, 1, 1)), {}, "1.8"),
     "no score of what is left out": (

@@ -17,7 +17,7 @@ from dltools.meters.report import Array, Reading
 from dltools.metrics.classification.counts import mean
 from dltools.metrics.classification.curves import Ranked
 from dltools.metrics.classification.reading import Form, check, no_class, see_labels, truth
-from dltools.metrics.classification.scored import ScoredMetric, ScoredMetricCfg, as_channels
+from dltools.metrics.classification.scored import ScoredMetric, ScoredMetricCfg, as_channels, broken_scores
 from dltools.states import First, Hist16, State, States
 
 T_co = TypeVar("T_co", covariant=True)
@@ -43,7 +43,8 @@ class RankingMetricCfg(ScoredMetricCfg[T_co]):
 class RankingMetric(ScoredMetric[CfgT]):
     """Counts scores of positives and negatives in 2^16 ordered cells per class: memory does not grow with the data.
 
-    A multiclass score is the probability of the class. A NaN score or a label out of range makes the value NaN.
+    A multiclass score is the probability of the class. A NaN score, what is no probability and a label out of range make
+    the value NaN.
     """
 
     joins = True
@@ -72,7 +73,10 @@ class RankingMetric(ScoredMetric[CfgT]):
         positive = code == channels if self.cfg.task == "multiclass" else code == 1
         strange = no_class(form, code).bool()
         see_labels(s, form, strange, target)
-        bad = x.isnan() | strange
+        broken = broken_scores(x, self.cfg.holds)
+        if self.cfg.holds != "logits":
+            s.see("first", broken & (code != form.sides + 1), x)
+        bad = broken | strange
         key = order_of(x, self.cfg.scores, scale).masked_fill_(bad, NAN).add_(positive, alpha=NAN + 1)
         key += channels * (2 * (NAN + 1))
         weight = (code != form.sides + 1).long().expand_as(key)

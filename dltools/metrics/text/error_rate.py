@@ -39,7 +39,9 @@ class ErrorRate(Metric[CfgT]):
 
     def check(self, pred: Sequence[str], target: Sequence[str]) -> None:
         for name, texts in (("pred", pred), ("target", target)):
-            if isinstance(texts, (str, Tensor)) or not all(isinstance(text, str) for text in texts):
+            if isinstance(texts, str) or not (
+                isinstance(texts, Sequence) and all(isinstance(text, str) for text in texts)
+            ):
                 raise ShapeError(f"{name} is {texts!r:.60}", expected="a list of strings")
         if len(pred) != len(target):
             raise ShapeError(f"{len(pred)} predictions, {len(target)} targets", expected="one for each")

@@ -65,6 +65,8 @@ def test_padded_texts_add_nothing() -> None:
 def test_mistakes() -> None:
     with pytest.raises(ShapeError, match="2 predictions, 1 targets"):
         CER().update(["a", "b"], ["a"])
-    for wrong in ("ab", torch.zeros(2), [1, 2]):
+    for wrong in ("ab", torch.zeros(2), [1, 2], {"a": 1, "b": 2}):
         with pytest.raises(ShapeError, match="a list of strings"):
             CER().update(wrong, ["a", "b"])
+    with pytest.raises(ShapeError, match="target is None"):
+        CER().update(["a"], None)
