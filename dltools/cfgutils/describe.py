@@ -43,10 +43,10 @@ def cli(cls: type[C], argv: Sequence[str] | None = None) -> C:
     status 2.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    files = [word for word in words if "=" not in word and word not in ("--help", "--print")]
     if "--help" in words:
         print(f"usage: {Path(sys.argv[0]).name} [base.yaml] [path=value ...] [--help] [--print]\n\n{help_text(cls)}")
         sys.exit(0)
+    files = [word for word in words if "=" not in word and word != "--print"]
     try:
         cfg = load(cls, Path(" ".join(files)) if files else "", *(word for word in words if "=" in word))
     except ConfigError as error:

@@ -70,6 +70,10 @@ class Brush(Pen):
     pass
 
 
+class ScissorsCfg(Config["Disc"]):
+    """Names a product, of no family that says how to build it."""
+
+
 class Colour(enum.Enum):
     RED = "red"
     BLUE = "blue"
@@ -91,3 +95,16 @@ class SceneCfg(Record):
     table: Mapping[int, float] = {}
     extra: DiscCfg | None = None
     colour: Colour = Colour.RED
+
+
+class StepCfg(Record):
+    """Checks its fields together, needs one of them, and has names like signs."""
+
+    X: float
+    """The first axis."""
+    end: float = 9.0
+    rooms: Mapping[int, DiscCfg] = {}
+
+    def __post_init__(self) -> None:
+        if self.end < self.X:
+            raise ValueError(f"X {self.X} > end {self.end}")

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import copy
 import importlib
 import inspect
 import pickle
+import re
 import subprocess
 import sys
 import textwrap
@@ -16,7 +18,19 @@ import pytest
 from dltools.cfgutils import Component, Config, build, choice, load, uniform
 from dltools.cfgutils.config import members, tags
 from dltools.errors import ConfigError
-from tests.cfgutils.families import Disc, DiscCfg, Group, GroupCfg, Pen, PenCfg, ShapeCfg, ShapeCfgT, T_co
+from tests.cfgutils.families import (
+    Disc,
+    DiscCfg,
+    Group,
+    GroupCfg,
+    Pen,
+    PenCfg,
+    SceneCfg,
+    ScissorsCfg,
+    ShapeCfg,
+    ShapeCfgT,
+    T_co,
+)
 
 
 def test_build_makes_the_named_product() -> None:
@@ -36,8 +50,10 @@ def test_what_cannot_be_built_says_why() -> None:
         build(DiscCfg(radius=uniform(1, 2)))
     with pytest.raises(ConfigError, match=r"build got choice\(.*Hint: sample\(cfg, seed\) or resolve"):
         build(choice(DiscCfg(radius=1), DiscCfg(radius=2)))
-    with pytest.raises(ConfigError, match="build got 3"):
-        build(3)  # type: ignore[arg-type]
+    wanted = "Expected a config that names a product, such as DiceLossCfg()"
+    for wrong, told in [(3, "3"), (SceneCfg(), "SceneCfg()"), (ScissorsCfg(), "ScissorsCfg()")]:
+        with pytest.raises(ConfigError, match=f"^{re.escape(f'build got {told}. {wanted}.')}$"):
+            build(wrong)  # type: ignore[arg-type]
 
 
 def test_a_concrete_config_is_final() -> None:
@@ -80,6 +96,13 @@ def test_an_unnamed_product_and_a_missing_one() -> None:
 
     with pytest.raises(ConfigError, match="builds 'Nowhere', which .* does not define"):
         build(LostCfg())
+    assert copy.copy(LostCfg()) == LostCfg()
+
+    class NearCfg(FamilyCfg["Dics"]):  # type: ignore[name-defined]
+        pass
+
+    with pytest.raises(ConfigError, match=r"does not define\. Hint: did you mean 'Disc'"):
+        build(NearCfg())
 
 
 def test_tags_name_what_a_field_of_the_family_takes() -> None:
@@ -96,7 +119,7 @@ def test_components_take_fields_as_sugar() -> None:
     assert eval(repr(group), names).cfg == group.cfg
     with pytest.raises(ConfigError, match="did you mean 'radius'"):
         Disc(raduis=2.0)
-    with pytest.raises(ConfigError, match="expected a DiscCfg|Expected a DiscCfg"):
+    with pytest.raises(ConfigError, match=r"^Disc got GroupCfg\(\)\. Expected a DiscCfg, or its fields by name"):
         Disc(GroupCfg())  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="search spaces"):
         Disc(radius=uniform(1, 2))

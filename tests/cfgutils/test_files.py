@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from dltools.cfgutils import dump, fingerprint, load, override, uniform
 from dltools.errors import ConfigError
-from tests.cfgutils.families import BrushCfg, Colour, DiscCfg, GroupCfg, PenCfg, SceneCfg, ShapeCfg
+from tests.cfgutils.families import BrushCfg, Colour, DiscCfg, GroupCfg, PenCfg, SceneCfg, ShapeCfg, StepCfg
 
 number = st.floats(allow_nan=False)
 share = st.floats(0, 1)
@@ -91,7 +92,7 @@ def test_every_mistake_of_a_file_has_its_line(tmp_path: Path) -> None:
     file.write_text("include: [base.yaml]\ntool: {type: Brush}\n")
     assert load(SceneCfg, file).tool == BrushCfg()
     (tmp_path / "base.yaml").write_text("include: train.yaml\n")
-    assert "includes itself" in refusal(file)
+    assert "train.yaml includes itself. Expected includes without a circle" in refusal(file)
     assert "cannot be read" in refusal(tmp_path / "none.yaml")
 
 
@@ -115,7 +116,7 @@ def test_every_mistake_of_a_file_has_its_line(tmp_path: Path) -> None:
         ("count: '3'", "count: got '3'"),
         ("3", "got 3; expected a SceneCfg"),
         ("- 1", r"got \[1\]; expected a SceneCfg"),
-        ("? [1]\n: 2", "a key must be a word"),
+        ("? [1]\n: 2", ": a key must be a word or a number$"),
         ("a: [1", "text:1"),
         ("scale: {$uniform: [2, 1]}", "scale: uniform\\(2, 1\\) is empty"),
         ("scale: {$normal: [2, 1]}", "unknown search space 'normal'. Hint: did you mean 'uniform'"),
@@ -203,6 +204,33 @@ def test_words_and_values_that_hold_signs_or_spaces() -> None:
             override(SceneCfg(), word)
     with pytest.raises(ConfigError, match="^SceneCfg: count: got 'x'"):
         override(SceneCfg(), count="x")
+    assert override(cfg, "count=2", "name=y") == cfg.replace(count=2, name="y")
+    assert override(SceneCfg(), "scale={$uniform: [1, 2]}").scale == uniform(1, 2)
+    with pytest.raises(ConfigError, match=r"^lines=\[1, :1: "):
+        override(SceneCfg(), "lines=[1, ")
+
+
+def test_words_reach_into_lists_and_numbered_entries() -> None:
+    group = GroupCfg(row=(DiscCfg(share=0.1), DiscCfg(share=0.2)))
+    assert override(group, "row.1.radius=3").row == (DiscCfg(share=0.1), DiscCfg(share=0.2, radius=3.0))
+    rooms = StepCfg(X=1.0, rooms={3: DiscCfg(share=0.1), 4: DiscCfg()})
+    assert override(rooms, "rooms.3.radius=2").rooms == {3: DiscCfg(share=0.1, radius=2.0), 4: DiscCfg()}
+
+
+def test_a_mistake_is_told_where_it_was_made_whatever_words_lie_beside_it() -> None:
+    with pytest.raises(ConfigError, match="^text:1: tool: type is 'Pencil'"):
+        load(SceneCfg, "tool: {type: Pencil}", "tool.width=3")
+    with pytest.raises(ConfigError, match="^text: X: required, but not given"):
+        load(StepCfg, "")
+    with pytest.raises(ConfigError, match="^text: X 3.0 > end 1.0"):
+        load(StepCfg, "", "X=3", "end=1")
+
+
+def test_fingerprint_is_that_of_the_shortest_json() -> None:
+    text = '{"hairs":[0.9,1],"type":"Brush","width":2}'
+    assert (
+        fingerprint(BrushCfg(width=2.0, hairs=(0.9, 1.0))) == hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    )
 
 
 def test_fingerprint_follows_equality_in_every_process() -> None:

@@ -22,7 +22,7 @@ from dltools.cfgutils import (
     uniform,
 )
 from dltools.errors import ConfigError
-from tests.cfgutils.families import BrushCfg, DiscCfg, GroupCfg, PenCfg, SceneCfg
+from tests.cfgutils.families import BrushCfg, DiscCfg, GroupCfg, PenCfg, SceneCfg, StepCfg
 
 OPEN = SceneCfg(
     tool=choice(PenCfg(width=loguniform(1e-4, 1e-1)), BrushCfg(hairs=(0.9, uniform(0.9, 0.999)))),
@@ -44,6 +44,8 @@ def test_spaces_are_checked_where_they_are_written() -> None:
         (lambda: integers(1.5, 3), "no range"),  # type: ignore[arg-type]
         (lambda: uniform(0, math.inf), "finite"),
         (lambda: choice(), "at least one option"),
+        (lambda: uniform(1, 1), r"uniform\(1, 1\) is empty or no range"),
+        (lambda: integers(3, 2), r"integers\(3, 2\) is empty or no range"),
     ]:
         with pytest.raises(ConfigError, match=message):
             make()  # type: ignore[no-untyped-call]
@@ -127,6 +129,9 @@ def test_resolve_ignores_branches_not_taken() -> None:
 def test_a_range_may_have_ends_of_two_kinds_and_a_grid_is_one() -> None:
     assert uniform(0, 0.5) == Space("uniform", (0.0, 0.5))
     assert repr(loguniform(1, 2)) == "loguniform(1.0, 2.0)"
+    assert (integers(2, 2), choice(None)) == (Space("integers", (2, 2)), Space("choice", (None,)))
+    assert isinstance(found := choice([1, 2], [3]), Space)
+    assert found.args == ((1, 2), (3,))
     assert (grid(1, 2), choice(1, 2)) == (Space("grid", (1, 2)), Space("choice", (1, 2)))
 
 
@@ -136,9 +141,20 @@ def test_options_of_one_tag_are_numbered() -> None:
     assert resolve(cfg, {"tool": "Pen#2", "tool[Pen#2].width": 1.5}).tool == PenCfg(width=1.5)
 
 
+def test_paths_are_names_of_any_letters() -> None:
+    cfg = StepCfg(X=uniform(0, 1))
+    assert list(space(cfg)) == ["X"]
+    assert resolve(cfg, {"X": 0.5}) == StepCfg(X=0.5)
+    with pytest.raises(ConfigError, match="^no search space 'Y'. Hint: "):
+        resolve(cfg, {"Y": 0.5})
+
+
 def test_sample_depends_on_its_own_path_alone() -> None:
     assert sample(OPEN, 3) == sample(OPEN, 3)
     assert sample(OPEN, 3) != sample(OPEN, 4)
+    two = sample(SceneCfg(scale=uniform(1, 2), shape=DiscCfg(radius=uniform(1, 2))), 3)
+    assert isinstance(two.shape, DiscCfg)
+    assert two.scale != two.shape.radius
     assert sample(OPEN, 3).count == sample(SceneCfg(count=integers(1, 5)), 3).count
 
 

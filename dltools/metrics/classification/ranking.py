@@ -43,8 +43,8 @@ class RankingMetricCfg(ScoredMetricCfg[T_co]):
 class RankingMetric(ScoredMetric[CfgT]):
     """Counts scores of positives and negatives in 2^16 ordered cells per class: memory does not grow with the data.
 
-    A multiclass score is the probability of the class. A NaN score, what is no probability and a label out of range make
-    the value NaN.
+    A multiclass score is the probability of the class. A NaN score, what is no probability, and a label out of range
+    make the value NaN.
     """
 
     joins = True
