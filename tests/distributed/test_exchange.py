@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -148,8 +149,10 @@ def test_without_a_schema_the_kinds_are_compared() -> None:
 
 
 def test_the_time_to_wait_is_passed_on_and_told() -> None:
+    parts = [(Sum(), torch.ones(1).long()), (Table({"x": torch.uint8}), torch.ones(2, 1, dtype=torch.uint8))]
     with Ranks(2) as ranks:
-        ranks.run(lambda me: flat_reduce([(Sum(), torch.ones(1).long())], group=GROUP, timeout=7.5))
+        ranks.run(lambda me: flat_reduce(parts, group=GROUP, timeout=7.5))
+        assert ranks.names == ["all_reduce", "all_gather"]
         assert ranks.limits == {timedelta(seconds=7.5)}
         late = lambda me: None if me else flat_reduce([(Sum(), torch.ones(1).long())], group=GROUP, timeout=0.05)  # noqa: E731
         error = ranks.run(late)[0]
@@ -187,7 +190,22 @@ def test_gather_is_ragged_in_rank_order(lengths: tuple[int, ...], grad: bool) ->
 def test_gather_without_gradients_keeps_what_it_is_given() -> None:
     with Ranks(2) as ranks:
         found = ranks.run(lambda me: gather(torch.tensor([True, False])[: me + 1], group=GROUP))
-    assert [(x.tolist(), x.dtype) for x in found] == [([True, True, False], torch.bool)] * 2
+        assert [(x.tolist(), x.dtype) for x in found] == [([True, True, False], torch.bool)] * 2
+        x = torch.ones(1, requires_grad=True)
+        assert not any(y.requires_grad for y in ranks.run(lambda me: gather(x, group=GROUP)))
+        assert not any(y.requires_grad for y in ranks.run(lambda me: gather(x, group=GROUP, grad=False)))
+
+
+def test_gpus_shake_hands_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr("dltools.dist.handshake", lambda *given: seen.append(given))
+    parts = [(Sum(), torch.ones(1).long())]
+    with Ranks(2) as ranks:
+        ranks.run(lambda me: flat_reduce(parts, group=GROUP, timeout=3.0))
+        assert seen == []
+        monkeypatch.setattr("dltools.dist.device", lambda group: torch.device("cuda"))
+        ranks.run(lambda me: flat_reduce(parts, group=GROUP, timeout=3.0))  # an error, where there is no GPU
+    assert seen == [(GROUP, 3.0)] * 2
 
 
 def test_place_and_handshakes_belong_to_the_group() -> None:
@@ -206,5 +224,11 @@ def test_place_and_handshakes_belong_to_the_group() -> None:
             False,
             True,
         ] * 3
+        assert store.get("dltools/some/2/4") == b""
+        start = time.monotonic()
         error = ranks.run(lambda me: me != 1 and handshake(GROUP, timeout=0.3))
         assert [str(one) for one in error] == ["ranks [1] have not come", "False", "ranks [1] have not come"]
+        assert time.monotonic() - start < 10
+    with Ranks(2, None) as ranks:
+        assert ranks.run(lambda me: handshake()) == [None, None]
+        assert ranks.distributed_c10d._get_default_store().check(["dltools//0/1", "dltools//1/1"])

@@ -16,8 +16,10 @@ import torch
 import torch.distributed as c10d
 from torch import Tensor
 
+from dltools.errors import SyncError
+
 GROUP = SimpleNamespace(group_name="some")
-"""The group that every call must name."""
+"""A group with a name."""
 
 
 class Work:
@@ -28,14 +30,18 @@ class Work:
 
 
 class Ranks:
-    """``with Ranks(3) as ranks: ranks.run(function)``, then ``ranks.names``: the collectives of rank 0."""
+    """``with Ranks(3) as ranks: ranks.run(function)``, then ``ranks.names``: the collectives of rank 0.
 
-    def __init__(self, world: int) -> None:
-        self.world, self.own, self.sent = world, threading.local(), list[Any]([None] * world)
+    Every call must name the group.
+    """
+
+    def __init__(self, world: int, group: Any = GROUP) -> None:
+        self.world, self.group, self.own, self.sent = world, group, threading.local(), list[Any]([None] * world)
         self.names: list[str] = []
         self.limits: set[timedelta | None] = set()
         self.meeting = threading.Barrier(world, timeout=20)
         store = c10d.HashStore()
+        store.set_timeout(timedelta(seconds=20))
         self.distributed_c10d = SimpleNamespace(_get_default_store=lambda: store)
 
     def __enter__(self) -> Ranks:
@@ -56,6 +62,8 @@ class Ranks:
                 found[rank] = function(rank)
             except Exception as error:
                 found[rank] = error
+                if not isinstance(error, SyncError):  # of which all ranks hear
+                    self.meeting.abort()
 
         threads = [threading.Thread(target=one, args=(rank,)) for rank in range(self.world)]
         for thread in threads:
@@ -71,18 +79,19 @@ class Ranks:
         return True
 
     def get_rank(self, group: Any) -> int:
-        assert group is GROUP
+        assert group is self.group
         return int(self.own.rank)
 
     def get_world_size(self, group: Any) -> int:
-        assert group is GROUP
+        assert group is self.group
         return self.world
 
     def get_backend(self, group: Any) -> str:
-        assert group is GROUP
+        assert group is self.group
         return "gloo"
 
     def all_reduce(self, x: Tensor, *, group: Any, async_op: bool = False) -> Work | None:
+        assert x.is_contiguous()
         return self.call("all_reduce", x, group, async_op, lambda each: x.copy_(torch.stack(each).sum(0)))
 
     def all_gather(self, parts: list[Tensor], x: Tensor, *, group: Any, async_op: bool = False) -> Work | None:
@@ -97,7 +106,7 @@ class Ranks:
         return self.call("all_gather", x, group, async_op, give)
 
     def call(self, name: str, x: Tensor, group: Any, later: bool, give: Callable[[list[Tensor]], Any]) -> Work | None:
-        assert group is GROUP
+        assert group is self.group
         if self.own.rank == 0:
             self.names.append(name)
 
