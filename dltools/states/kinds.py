@@ -13,6 +13,10 @@ from torch import Tensor
 from dltools.errors import ConfigError
 
 
+LARGE = 2**14
+"""Elements from which on a search among them pays a second step."""
+
+
 @dataclass(frozen=True)
 class State(ABC):
     """The kind of one state: shape, dtype, what it starts from, how two merge."""
@@ -124,7 +128,7 @@ class First(Apart):
         return torch.zeros(self.shape, dtype=self.dtype, device=device)
 
     def choose(self, each: Tensor) -> Tensor:
-        return each.index_select(0, (each[:, 0] > 0).byte().argmax(keepdim=True))[0]
+        return each[0] if len(each) == 1 else torch.where(each[0, 0] > 0, each[0], self.choose(each[1:]))
 
     def words(self, stored: Tensor) -> str:
         """The numbers with their names; NaN if there are none.
@@ -140,14 +144,20 @@ class First(Apart):
         """Keep what stands in ``numbers``, one for each name, at the first place of ``where`` that is not 0."""
         if not where.numel():
             return
-        rows = where.flatten(1) if where.ndim > 1 else where.unsqueeze(0)
-        rows = rows.view(torch.uint8) if rows.dtype == torch.bool else rows
-        found = rows.amax(1)  # a row at a time: argmax alone takes far longer
-        row = found.argmax(keepdim=True)
-        place = row * rows.shape[1] + rows.index_select(0, row).byte().argmax(1)
-        numbers = tuple(x.reshape(-1).index_select(0, place).double() for x in numbers)
-        seen = torch.cat([found.index_select(0, row), *numbers]).to(stored.device)
-        stored.copy_(torch.where((stored[:1] == 0) & (seen[:1] > 0), seen, stored))
+        flags = where.view(torch.uint8) if where.dtype == torch.bool else where
+        place = _first_place(flags)
+        found = [x.reshape(-1).index_select(0, place).double() for x in (flags, *numbers)]
+        seen = torch.cat(found).to(stored.device)
+        stored.copy_(torch.where(seen[0] > stored[0], seen, stored))
+
+
+def _first_place(flags: Tensor) -> Tensor:
+    """Where the first 1 stands, (1,); of many a row at a time, since argmax alone takes far longer."""
+    if flags.ndim == 1 or flags.numel() < LARGE:
+        return flags.reshape(-1).argmax(keepdim=True)
+    rows = flags.flatten(1)
+    row = rows.amax(1).argmax(keepdim=True)
+    return row * rows.shape[1] + rows.index_select(0, row).argmax(1)
 
 
 class Hist16(Sum):
