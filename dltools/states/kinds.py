@@ -12,7 +12,6 @@ from torch import Tensor
 
 from dltools.errors import ConfigError
 
-
 LARGE = 2**14
 """Elements from which on a search among them pays a second step."""
 
