@@ -162,6 +162,13 @@ def test_values_are_looked_at_if_one_asks_for_it() -> None:
     part = shares.clone()
     part[0, :, 0] = -1  # one pixel that is no share
     CELoss(check=True)(part, target)
+    junk, left_out = shares.clone(), target.clone()
+    junk[0, :, 0], left_out[0, 0] = -1, 255
+    assert "sums to 1" in checked(junk, left_out, ignore_index=255)
+    assert "sums to 1" in checked(torch.eye(3)[:2, :, None].repeat(1, 1, 4), target)
+    off = shares.clone()
+    off[0, 0, 0] = 1.5
+    assert checked(pred, off) == label.format("1.5", "0 to 1", None)
     almost = shares * 1.03
     CELoss(check=True)(almost, target)
     assert "sums to 1" in checked(shares.half() * 1.01, target)
