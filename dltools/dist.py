@@ -47,7 +47,7 @@ def flat_reduce(
     """Merge the stored tensors of many states over the ranks.
 
     One all_reduce of a fixed frame carries each rank's schema hash and payload length, then the payload; what does not
-    fit follows in a second. Integers that reach 2^52 are sent again in halves; the rows of all tables go in one
+    fit follows in a second. Integers that reach 2^52 are sent again as integers; the rows of all tables go in one
     all_gather. The result is on the host. Without a group: the tensors as they are.
 
     Raises SyncError on every rank if the schemas differ or a rank stays away.
@@ -92,7 +92,7 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, group: Group) -> Tensor:
         lengths = _all_gather(torch.tensor([len(x)], device=x.device), group)
-        ctx.start = int(sum(lengths[: rank(group)], torch.zeros_like(lengths[0])))
+        ctx.start = int(sum(lengths[: rank(group)]))
         ctx.stop, ctx.group = ctx.start + len(x), group
         return _gather(x, group)
 
@@ -144,9 +144,9 @@ class _Exchange:
         lengths = self.all_gather(torch.tensor([len(sent)]), [1] * self.world)
         texts = self.all_gather(torch.tensor([*sent], dtype=torch.uint8), [int(n) for n in lengths])
         schemas = [bytes(part.tolist()).decode() for part in texts]
-        other = next((r for r, text in enumerate(schemas) if text != schemas[0]), 0)
-        lists = ([*schemas[r].splitlines(), "nothing more"] for r in (0, other))
-        here, there = next(((a, b) for a, b in zip(*lists, strict=False) if a != b), ("", ""))
+        other = int((fixed != fixed[0]).any(1).byte().argmax())
+        lists = ([*schemas[r].splitlines(), "nothing more", f"{fixed[r, 1]:.0f} numbers"] for r in (0, other))
+        here, there = next((a, b) for a, b in zip(*lists, strict=False) if a != b)
         raise SyncError(
             f"rank 0 and rank {other} collect different states: {here!r} and {there!r}",
             expected="the same metrics, losses and meters, configured alike, on every rank",
@@ -175,16 +175,14 @@ class _Exchange:
         return [x.to(kind.dtype) for (kind, _), x in zip(self.parts, out, strict=True)]
 
     def resend_large(self, out: list[Tensor]) -> None:
-        """Every rank sees the same sums, so all agree that integers past 2^52 go again, in halves."""
+        """Every rank sees the same sums, so all agree that integers past 2^52 go again, as they are."""
         whole = [
             i for i, (kind, _) in enumerate(self.parts) if isinstance(kind, Sum) and not kind.dtype.is_floating_point
         ]
         if not any(bool((out[i].abs() >= EXACT).any()) for i in whole):
             return
-        flat = torch.cat([self.parts[i][1].detach().cpu().reshape(-1) for i in whole])
-        high, low = self.all_reduce(torch.stack([flat >> 26, flat & (2**26 - 1)]).to(torch.float64)).long()
-        sizes = [self.parts[i][1].numel() for i in whole]
-        for i, part in zip(whole, torch.split((high << 26) + low, sizes), strict=True):
+        sums = self.all_reduce(torch.cat([self.parts[i][1].detach().cpu().reshape(-1) for i in whole]))
+        for i, part in zip(whole, torch.split(sums, [out[i].numel() for i in whole]), strict=True):
             out[i] = part.reshape(out[i].shape)
 
     def join_tables(self, out: list[Tensor], rows: Tensor) -> None:

@@ -74,16 +74,15 @@ def test_a_second_all_reduce_begins_where_the_frame_ends(
 ) -> None:
     assert FRAME == 4096
     monkeypatch.setattr("dltools.dist.FRAME", frame)
-    room = max(frame, 4 * size) - 2 * size - size * tables
+    room = max(frame, 4 * size) - 2 * size - size * (tables + 1)
     table = Table({"x": torch.uint8})
     parts = [(table, torch.zeros(0, 1, dtype=torch.uint8))] * tables
-    numbers = torch.arange(max(0, room) + over, dtype=torch.float64)
-    kind = Min(len(numbers) // size) if over else Sum(len(numbers))
-    mine = numbers[: kind.shape[0]] if over else numbers.long()
+    kind = Sum(max(1, room + over))
+    mine = torch.arange(kind.shape[0])
     with Ranks(size) as ranks:
-        found = ranks.run(lambda me: flat_reduce([*parts, (kind, mine)], group=GROUP)[-1])
-    assert all(torch.equal(x, mine if over else mine * size) for x in found)
-    payload = size * tables + (kind.shape[0] * size if over else kind.shape[0])
+        found = ranks.run(lambda me: flat_reduce([*parts, (Max(1), torch.ones(1).double()), (kind, mine)], group=GROUP))
+    assert all(torch.equal(x[-1], mine * size) and x[-2].item() == 1 for x in found)
+    payload = size * (tables + 1) + kind.shape[0]
     assert ranks.names == ["all_reduce"] * (1 + (payload > max(frame, 4 * size) - 2 * size))
 
 
@@ -136,6 +135,17 @@ def test_other_schemas_are_named_on_every_rank(schemas: list[str], told: str) ->
     assert ranks.names == ["all_reduce", "all_gather", "all_gather"]
 
 
+def test_parts_of_other_lengths_are_named_where_the_schemas_are_alike() -> None:
+    with Ranks(3) as ranks:
+        found = ranks.run(
+            lambda me: flat_reduce(
+                [(kind := Sum(1 + me // 2), kind.start(torch.device("cpu")))], group=GROUP, schema="a"
+            )
+        )
+    for error in found:
+        assert "rank 0 and rank 2 collect different states: '1 numbers' and '2 numbers'" in str(error)
+
+
 def test_without_a_schema_the_kinds_are_compared() -> None:
     with Ranks(2) as ranks:
         found = ranks.run(
@@ -173,7 +183,7 @@ def test_gather_is_ragged_in_rank_order(lengths: tuple[int, ...], grad: bool) ->
         x = torch.full((2, lengths[me]), float(me)).T.requires_grad_(grad)
         whole = gather(x, group=GROUP, grad=grad)
         if grad:
-            ((me + 1) * weights * whole).T.sum().backward()
+            (whole.T * ((me + 1) * weights).T.contiguous()).sum().backward()
         return whole.detach(), x.grad
 
     with Ranks(size) as ranks:
