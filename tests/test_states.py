@@ -165,6 +165,14 @@ def test_nan_and_infinity_may_be_the_first() -> None:
     assert First("a", "b").words(torch.zeros(3)) == "a nan, b nan"
 
 
+def test_of_many_ranks_the_first_that_has_one_counts() -> None:
+    each = torch.zeros(3000, 2, dtype=torch.float64)
+    assert First().choose(each).tolist() == [0, 0]
+    each[[1100, 1200, 2999], 0] = 1
+    each[:, 1] = torch.arange(3000)
+    assert First().choose(each).tolist() == [1, 1100]
+
+
 def test_only_a_first_keeps_one() -> None:
     with pytest.raises(ConfigError, match="state 'hits' is a Sum"):
         filled().see("hits", torch.tensor([True]), torch.ones(1))

@@ -127,7 +127,10 @@ class First(Apart):
         return torch.zeros(self.shape, dtype=self.dtype, device=device)
 
     def choose(self, each: Tensor) -> Tensor:
-        return each[0] if len(each) == 1 else torch.where(each[0, 0] > 0, each[0], self.choose(each[1:]))
+        return each.index_select(0, (each[:, 0] > 0).byte().argmax(keepdim=True))[0]
+
+    def merge(self, into: Tensor, other: Tensor) -> None:
+        into.copy_(torch.where(into[0] > 0, into, other))
 
     def words(self, stored: Tensor) -> str:
         """The numbers with their names; NaN if there are none.
