@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from dltools.cfgutils.annotations import NonNegativeInt
 from dltools.errors import ConfigError, ShapeError
 from dltools.functional.overlap import OnePass
 from dltools.functional.targets import Holds, Task
@@ -15,6 +16,7 @@ from dltools.losses.buffers import buffer_on
 from dltools.losses.view import View
 
 DenseCfgT = TypeVar("DenseCfgT", bound="DenseLossCfg[Any]")
+SomeCfgT = TypeVar("SomeCfgT", bound="SomeClassesLossCfg[Any]")
 
 
 class DenseLossCfg(LossCfg[T_co]):
@@ -39,13 +41,11 @@ class DenseLoss(Loss[DenseCfgT]):
     """A loss of logits or probabilities (N, C, *S) and class indices, or labels of the same shape."""
 
     class_weights: Tensor | None
-    which: Tensor | None
 
     def __init__(self, cfg: DenseCfgT | None = None, /, **fields: Any) -> None:
         super().__init__(cfg, **fields)
         weights = None if self.cfg.class_weights is None else torch.tensor(self.cfg.class_weights, dtype=torch.float64)
         self.register_buffer("class_weights", weights, persistent=False)
-        self.register_buffer("which", None, persistent=False)
 
     def look(self, view: View) -> OnePass:
         """The pass that this loss shares with its like; refuses class weights that do not fit."""
@@ -64,6 +64,38 @@ class DenseLoss(Loss[DenseCfgT]):
         if self.class_weights is None:
             return None
         return buffer_on(self, "class_weights", x.device).to(x.dtype)
+
+
+class SomeClassesLossCfg(DenseLossCfg[T_co]):
+    """Which classes are in the mean."""
+
+    classes: tuple[NonNegativeInt, ...] | None = None
+    """Classes in the mean; all by default."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.classes is not None and not 0 < len(self.classes) == len(set(self.classes)):
+            raise ConfigError(f"classes is {self.classes}", expected="a class or more, each once", hint="None for all")
+
+
+class SomeClassesLoss(DenseLoss[SomeCfgT]):
+    """A mean over classes, which may be some of them."""
+
+    which: Tensor | None
+
+    def __init__(self, cfg: SomeCfgT | None = None, /, **fields: Any) -> None:
+        super().__init__(cfg, **fields)
+        self.register_buffer("which", None, persistent=False)
+
+    def look(self, view: View) -> OnePass:
+        """The pass; refuses ``classes`` that do not fit, too."""
+        passed = super().look(view)
+        if self.cfg.classes is not None and max(self.cfg.classes) >= passed.prob.shape[1]:
+            raise ShapeError(
+                f"classes {self.cfg.classes} for pred {tuple(passed.pred.shape)}, task {self.cfg.task}",
+                expected=f"classes below {passed.prob.shape[1]}",
+            )
+        return passed
 
     def chosen(self, classes: tuple[int, ...], x: Tensor) -> Tensor:
         """Which of the classes of ``x``, (..., C), are meant: (C,)."""

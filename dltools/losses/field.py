@@ -8,12 +8,10 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from dltools.cfgutils.annotations import NonNegativeInt
-from dltools.errors import ConfigError, ShapeError
 from dltools.functional.overlap import OnePass
 from dltools.functional.sums import add_up, apart, ratio
 from dltools.losses.base import T_co
-from dltools.losses.dense import DenseLoss, DenseLossCfg
+from dltools.losses.dense import SomeClassesLoss, SomeClassesLossCfg
 from dltools.losses.distutils import Sums
 from dltools.losses.pixel import along_channels
 from dltools.losses.view import View
@@ -21,33 +19,19 @@ from dltools.losses.view import View
 FieldCfgT = TypeVar("FieldCfgT", bound="FieldLossCfg[Any]")
 
 
-class FieldLossCfg(DenseLossCfg[T_co]):
+class FieldLossCfg(SomeClassesLossCfg[T_co]):
     """What losses of fields have in common."""
 
-    classes: tuple[NonNegativeInt, ...] | None = None
-    """Classes in the mean; all by default."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.classes is not None and not 0 < len(self.classes) == len(set(self.classes)):
-            raise ConfigError(f"classes is {self.classes}", expected="a class or more, each once", hint="None for all")
-
-
-class ChosenLoss(DenseLoss[FieldCfgT]):
+class ChosenLoss(SomeClassesLoss[FieldCfgT]):
     """A weighted mean over pixels and the chosen classes."""
 
     def weighted(self, passed: OnePass, field: Tensor) -> tuple[Tensor, Tensor]:
         """A field (N, C, *S) times the weights of pixels, 0 where excluded; the sum of those weights for each class."""
-        chosen, num_classes = self.cfg.classes, field.shape[1]
-        if chosen is not None and max(chosen) >= num_classes:
-            raise ShapeError(
-                f"classes {chosen} for pred {tuple(passed.pred.shape)}, task {self.cfg.task}",
-                expected=f"classes below {num_classes}",
-            )
         weights = passed.labels.weights
         field = torch.where(valid_of(passed), field, 0)
         field = field if weights is None else field * across(passed, weights)
-        return field, add_up(across(passed, passed.labels.weight)).sum(0).expand(num_classes)
+        return field, add_up(across(passed, passed.labels.weight)).sum(0).expand(field.shape[1])
 
     def reduced(self, loss: Tensor, weight: Tensor) -> Tensor:
         """What sums of losses and weights of classes, (C,), amount to; without reduction the mean of each class."""

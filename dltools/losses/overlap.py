@@ -8,49 +8,27 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import Tensor
 
-from dltools.cfgutils.annotations import NonNegativeInt
-from dltools.errors import ConfigError, ShapeError
 from dltools.functional.counts import Over, OverlapCounts
-from dltools.functional.overlap import OnePass
 from dltools.functional.sums import ratio
 from dltools.losses.base import T_co
-from dltools.losses.dense import DenseLoss, DenseLossCfg
+from dltools.losses.dense import SomeClassesLoss, SomeClassesLossCfg
 from dltools.losses.distutils import Sums
 from dltools.losses.view import View
 
 OverlapCfgT = TypeVar("OverlapCfgT", bound="OverlapLossCfg[Any]")
 
 
-class OverlapLossCfg(DenseLossCfg[T_co]):
+class OverlapLossCfg(SomeClassesLossCfg[T_co]):
     """What losses of overlap have in common."""
 
-    classes: tuple[NonNegativeInt, ...] | None = None
-    """Classes in the mean; all by default."""
     over: Over = "batch"
     """Overlap of the whole batch, or of each sample."""
     empty: Literal["skip", "score", "zero"] = "skip"
     """A class absent from the target: left out, scored by its mean predicted probability, or a loss of 0."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.classes is not None and len(set(self.classes)) != len(self.classes):
-            raise ConfigError(f"classes is {self.classes}", expected="each class once")
-        if self.classes == ():
-            raise ConfigError("classes is ()", expected="at least one class", hint="None for all")
 
-
-class ClassLoss(DenseLoss[OverlapCfgT]):
+class ClassLoss(SomeClassesLoss[OverlapCfgT]):
     """A loss of each class, and their mean."""
-
-    def see(self, view: View) -> OnePass:
-        """The pass; refuses ``classes`` that do not fit."""
-        passed = self.look(view)
-        if self.cfg.classes is not None and max(self.cfg.classes) >= passed.prob.shape[1]:
-            raise ShapeError(
-                f"classes {self.cfg.classes} for pred {tuple(passed.pred.shape)}, task {self.cfg.task}",
-                expected=f"classes below {passed.prob.shape[1]}",
-            )
-        return passed
 
     def importance(self, share: Tensor, pred: Tensor, target: Tensor) -> Tensor:
         """What each class weighs in the mean: by default its share, the class weight, 0 where it is left out."""
@@ -90,7 +68,7 @@ class OverlapLoss(ClassLoss[OverlapCfgT]):
         """The index, in the shape of the counts: (C,) or (N, C)."""
 
     def sums(self, view: View) -> Sums:
-        counts = self.see(view).overlap(self.cfg.over)
+        counts = self.look(view).overlap(self.cfg.over)
         if self.cfg.over == "batch":
             return counts._asdict()
         absent = counts.target == 0

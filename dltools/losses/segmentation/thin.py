@@ -31,7 +31,7 @@ class ThinLoss(ClassLoss[ThinCfgT]):
         """Thin part of soft masks (N, C, *S), and the room that the other side's may take; 0 where excluded."""
 
     def sums(self, view: View) -> Sums:
-        passed = self.see(view)
+        passed = self.look(view)
         sums = self._overlap(passed)
         if self.cfg.over == "batch":
             return {name: x.sum(0) for name, x in sums.items()}

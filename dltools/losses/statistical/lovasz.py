@@ -49,7 +49,7 @@ class LovaszLoss(ClassLoss[LovaszCfgT]):
         """How wrong each class of each pixel is by labels 0 to 1, (N, C, *S); if it may exceed 1, squeezed as well."""
 
     def sums(self, view: View) -> Sums:
-        passed = self.see(view)
+        passed = self.look(view)
         if self.cfg.method == "exact":
             return self._sorted(passed)
         bins = self._of_classes(passed) if passed.labels.of_classes else self._of_elements(passed)
