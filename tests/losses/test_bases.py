@@ -169,6 +169,12 @@ def test_values_are_looked_at_if_one_asks_for_it() -> None:
     off = shares.clone()
     off[0, 0, 0] = 1.5
     assert checked(pred, off) == label.format("1.5", "0 to 1", None)
+    flags = torch.zeros(2, 3, 4, dtype=torch.int64)
+    CELoss(check=True, holds="probs", task="multilabel")(shares, flags)
+    off[1, 2, 3] = 1.5
+    assert "beyond probs" in checked(off, flags, holds="probs", task="multilabel")
+    flags[0, 0, 0] = flags[1, 2, 3] = 7
+    CELoss(check=True, holds="probs", task="multilabel", ignore_index=7)(off, flags)
     almost = shares * 1.03
     CELoss(check=True)(almost, target)
     assert "sums to 1" in checked(shares.half() * 1.01, target)
