@@ -57,7 +57,7 @@ def test_text_that_is_no_yaml_has_its_line() -> None:
     ]:
         with pytest.raises(ConfigError, match=message):
             read_text(text, "text", {})
-    assert read_text('{"a":\t1}', "text", {}) == {"a": 1}
+    assert read_text('\n {"a":\t1}', "text", {}) == {"a": 1}
     assert read_text("[1,\t2]", "text", {}) == [1, 2]
     with pytest.raises(ConfigError) as caught:
         read_text("b: [2", "text", {})

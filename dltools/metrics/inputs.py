@@ -108,6 +108,11 @@ def refuse_unused(batch: Batch, takes: Iterable[Parameter]) -> None:
             raise ConfigError(f"no metric takes {name!r}", hint=did_you_mean(name, known | {"valid"}))
 
 
+def on_host(x: Any) -> bool:
+    """Whether what a tensor holds is known at once: on a device one would wait for it, in a graph it is not there."""
+    return type(x) is Tensor and x.is_cpu and not torch.compiler.is_compiling()
+
+
 def _size(name: str, x: Any) -> int:
     if not isinstance(x, Sized):
         raise ShapeError(f"{name} is a {type(x).__name__}", expected="a tensor, or a list with an entry per sample")

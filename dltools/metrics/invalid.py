@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from dltools.metrics.inputs import on_host
 from dltools.states import First, State, States, Sum
 
 
@@ -14,5 +15,12 @@ def invalid(*names: str) -> dict[str, State]:
 
 def note(s: States, bad: Tensor, *numbers: Tensor) -> None:
     """Count the True ones, and keep the numbers at the first of them."""
-    s["invalid"] += bad.sum()
-    s.see("first", bad, *numbers)
+    if note_number(s, bad):
+        s.see("first", bad, *numbers)
+
+
+def note_number(s: States, bad: Tensor) -> bool:
+    """Count the True ones; whether it is worth to look for the first: yes, where only a device knows."""
+    number = bad.sum()
+    s["invalid"] += number
+    return not on_host(number) or bool(number.numpy())

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from dltools.metrics.inputs import on_host
 from dltools.states import States
 
 SMALL = 2**17
@@ -26,13 +27,9 @@ class Item(NamedTuple):
 
 def may_wait(s: States, inputs: Mapping[str, Any]) -> bool:
     """Not if it is large, not on the host, or the first batch, which often stays the only one."""
-    if torch.compiler.is_compiling():
+    if not all(map(on_host, inputs.values())):
         return False
-    size = 0
-    for x in inputs.values():
-        if type(x) is not Tensor or not x.is_cpu:
-            return False
-        size += x.nbytes
+    size = sum(x.nbytes for x in inputs.values())
     first, s.is_empty = s.is_empty, False
     return size <= SMALL and not first
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +13,8 @@ from torch import Tensor
 
 from dltools.errors import ConfigError
 
-LARGE = 2**14
-"""Elements from which on a search among them pays a second step."""
+ROW = 2**12
+"""Elements of a row in a search for the first one."""
 
 
 @dataclass(frozen=True)
@@ -154,10 +155,8 @@ class First(Apart):
 
 
 def _first_place(flags: Tensor) -> Tensor:
-    """Where the first 1 stands, (1,); of many a row at a time, since argmax alone takes far longer."""
-    if flags.ndim == 1 or flags.numel() < LARGE:
-        return flags.reshape(-1).argmax(keepdim=True)
-    rows = flags.flatten(1)
+    """Where the first 1 stands, (1,); of many a row at a time, since argmax takes far longer than amax."""
+    rows = flags.reshape(-1, math.gcd(flags.numel(), ROW))
     row = rows.amax(1).argmax(keepdim=True)
     return row * rows.shape[1] + rows.index_select(0, row).argmax(1)
 

@@ -226,6 +226,11 @@ def test_a_mistake_is_told_where_it_was_made_whatever_words_lie_beside_it() -> N
         load(StepCfg, "", "X=3", "end=1")
 
 
+def test_a_format_that_nobody_writes_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"^format is 'toml'\. Expected yaml or json\.$"):
+        dump(SceneCfg(), "toml")  # type: ignore[arg-type]
+
+
 def test_fingerprint_is_that_of_the_shortest_json() -> None:
     text = '{"hairs":[0.9,1],"type":"Brush","width":2}'
     assert (

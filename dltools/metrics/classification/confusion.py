@@ -18,6 +18,7 @@ from dltools.metrics.classification.counts import Counts, of_matrix
 from dltools.metrics.classification.reading import Form, Holds, Task, check, decide, see_both
 from dltools.metrics.classification.reading import truth as read_truth
 from dltools.metrics.classification.tally import tally_exact, tally_images, tally_margins, tally_pairs
+from dltools.metrics.inputs import on_host
 from dltools.states import First, State, States, Sum, Table
 
 T_co = TypeVar("T_co", covariant=True)
@@ -134,11 +135,12 @@ class ConfusionMetric(Metric[CfgT]):
         """Add decided elements."""
         truth = read_truth(self.form, target, valid)
         guess = decide(self.form, pred) if self.form.holds == "labels" else pred
-        see_both(s, self.form, truth, target, guess, pred)
         if self.keeps_margins:
             s["cells"].add_(tally_margins(truth.reshape(1, -1), guess.reshape(1, -1), self.form.sides))
         else:
             tally_pairs(s["cells"], truth, guess)
+        if not on_host(s["cells"]) or self.num_invalid(s["cells"].numpy()):
+            see_both(s, self.form, truth, target, guess, pred)
         if truth.shape[2] != 1:
             s["pixels"] += truth.shape[0]
         if "exact" in s:
@@ -155,16 +157,21 @@ class ConfusionMetric(Metric[CfgT]):
         if self.keeps_margins:
             tp, pred, target = cells[0, :, : form.sides]
             counts, matrix = Counts(tp, pred, target, np.full(form.sides, target.sum())), None
-            invalid = cells[0, 2, form.sides]
         else:
             inner = cells[:, 1 : form.sides + 1, 1 : form.sides + 1]
-            invalid = cells.sum() - inner.sum() - cells[:, -1].sum()
             counts = of_matrix(inner[0] if form.task == "multiclass" else inner)
             matrix = inner if form.task == "multilabel" else inner[0]
         n = int(counts.total.sum() if form.task == "multilabel" else counts.total[0])
         exact = s["exact"].tolist() if "exact" in s else (0, 0)
         images = self.images(s) if "images" in s else None
-        return Counted(counts, matrix, images, (exact[0], exact[1]), int(invalid), not s["pixels"].item(), n)
+        return Counted(counts, matrix, images, (exact[0], exact[1]), self.num_invalid(cells), not s["pixels"].item(), n)
+
+    def num_invalid(self, cells: Array) -> int:
+        """Elements that have no class on one side: in the frame of the matrix, but for what is left out."""
+        sides = self.form.sides
+        if self.keeps_margins:
+            return int(cells[0, 2, sides])
+        return int(cells[:, [0, sides + 1]].sum() + cells[:, 1 : sides + 1, [0, sides + 1]].sum())
 
     def images(self, s: States) -> Counts:
         """The counts of each image in which anything counted, (images, C)."""

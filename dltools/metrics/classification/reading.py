@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dltools.errors import ShapeError
+from dltools.metrics.invalid import note_number
 from dltools.states import States
 
 Task = Literal["binary", "multiclass", "multilabel"]
@@ -138,9 +139,9 @@ def see_both(s: States, form: Form, truth: Tensor, target: Tensor, guess: Tensor
 
 def note_both(s: States, form: Form, truth: Tensor, target: Tensor, guess: Tensor, pred: Tensor) -> Tensor:
     """Count elements without a class on either side, and keep the first label of them; gives where they are."""
-    see_both(s, form, truth, target, guess, pred)
     bad = (no_class(form, truth) + no_class(form, guess)).bool() & (truth != form.sides + 1)
-    s["invalid"] += bad.sum()
+    if note_number(s, bad):
+        see_both(s, form, truth, target, guess, pred)
     return bad
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dltools.metrics.base import Metric, MetricCfg
 from dltools.metrics.classification.reading import Form, Task, check, left_out, no_class, see_labels, truth
+from dltools.metrics.invalid import note_number
 from dltools.states import States
 
 T_co = TypeVar("T_co", covariant=True)
@@ -85,9 +86,9 @@ def labels_of(
     """
     code = truth(form, target, valid)
     left_out, strange = code == form.sides + 1, no_class(form, code).bool()
-    see_labels(s, form, strange, target)
-    s.see("first", broken & ~left_out, scores)
     unknown = broken.any(1, keepdim=True) if form.task == "multiclass" else broken
     bad = strange | (unknown & ~left_out)
-    s["invalid"] += bad.sum()
+    if note_number(s, bad):
+        see_labels(s, form, strange, target)
+        s.see("first", broken & ~left_out, scores)
     return code.clamp(0, form.sides - 1).long(), ~left_out & ~bad

@@ -14,7 +14,7 @@ from dltools.functional.boxes import BoxFormat, box_convert, box_iou
 from dltools.meters.report import Reading
 from dltools.metrics.base import Metric, MetricCfg
 from dltools.metrics.detection.images import BOX, NUMBER, check_images
-from dltools.metrics.invalid import invalid
+from dltools.metrics.invalid import invalid, note_number
 from dltools.states import State, States, Sum
 
 
@@ -61,8 +61,8 @@ class BoxMIoU(Metric[BoxMIoUCfg]):
         )
         for boxes in (a, b):
             broken = ~boxes.isfinite()
-            s["invalid"] += broken.any(1).sum()
-            s.see("first", broken, boxes)
+            if note_number(s, broken.any(1)):
+                s.see("first", broken, boxes)
         iou = box_iou(a.nan_to_num(), b.nan_to_num(), pairwise=True)
         if self.cfg.class_aware:
             iou = torch.where(guess["labels"].cpu().view(-1, 1) == truth["labels"].cpu(), iou, -1)

@@ -15,7 +15,7 @@ from dltools.errors import ConfigError, ShapeError
 from dltools.functional.ssim import structural_similarity
 from dltools.meters.report import Reading
 from dltools.metrics.base import Metric, MetricCfg
-from dltools.metrics.invalid import invalid
+from dltools.metrics.invalid import invalid, note_number
 from dltools.states import State, States, Sum
 
 T_co = TypeVar("T_co", covariant=True)
@@ -56,8 +56,8 @@ class ImageMetric(Metric[CfgT]):
         found = self.scores(*(x.masked_fill(broken.view(keep.shape), 0) for x in (p, y)))
         s.add("sum", torch.where(valid & ~broken, found, 0).sum())
         s["n"] += (valid & ~broken).sum()
-        s["invalid"] += broken.sum()
-        s.see("first", strange, p, y)
+        if note_number(s, broken):
+            s.see("first", strange, p, y)
 
     def value(self, s: States) -> Reading:
         n = int(s["n"])
