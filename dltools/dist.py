@@ -47,8 +47,8 @@ def flat_reduce(
     """Merge the stored tensors of many states over the ranks.
 
     One all_reduce of a fixed frame carries each rank's schema hash and payload length, then the payload; what does not
-    fit follows in a second. Integers that reach 2^52 are sent again as integers; the rows of all tables go in one
-    all_gather. The result is on the host. Without a group: the tensors as they are.
+    fit follows in a second. Integers whose sum reaches 2^52 are sent again as integers; the rows of all tables go in
+    one all_gather. The result is on the host. Without a group: the tensors as they are.
 
     Raises SyncError on every rank if the schemas differ or a rank stays away.
     """
@@ -145,7 +145,7 @@ class _Exchange:
         texts = self.all_gather(torch.tensor([*sent], dtype=torch.uint8), [int(n) for n in lengths])
         schemas = [bytes(part.tolist()).decode() for part in texts]
         other = int((fixed != fixed[0]).any(1).byte().argmax())
-        lists = ([*schemas[r].splitlines(), "nothing more", f"{fixed[r, 1]:.0f} numbers"] for r in (0, other))
+        lists = ([*schemas[r].split("\n"), "nothing more", f"{fixed[r, 1]:.0f} numbers"] for r in (0, other))
         here, there = next((a, b) for a, b in zip(*lists, strict=False) if a != b)
         raise SyncError(
             f"rank 0 and rank {other} collect different states: {here!r} and {there!r}",

@@ -162,7 +162,8 @@ def test_nan_and_infinity_may_be_the_first() -> None:
     states.merge(other)
     assert First().words(states["first"]) == "nan"
     assert First("a", "b").words(torch.tensor([1, 0.1, 2**40], dtype=torch.float64)) == "a 0.1, b 1099511627776"
-    assert First("a", "b").words(torch.zeros(3)) == "a nan, b nan"
+    assert First("a", "b").words(torch.zeros(3)) == ""
+    assert First().words(torch.tensor([1, 1e38], dtype=torch.float64)) == "1e+38"
 
 
 def test_of_many_ranks_the_first_that_has_one_counts() -> None:

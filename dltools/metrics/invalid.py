@@ -1,6 +1,12 @@
-"""What cannot be counted: how much of it there is, and the first of it for whoever looks for the cause."""
+"""What cannot be counted: how much of it there is, and the first of it for whoever looks for the cause.
+
+To *see* is to keep the first (``States.see``), to *note* is to count too.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor
 
@@ -20,7 +26,13 @@ def note(s: States, bad: Tensor, *numbers: Tensor) -> None:
 
 
 def note_number(s: States, bad: Tensor) -> bool:
-    """Count the True ones; whether it is worth to look for the first: yes, where only a device knows."""
+    """Only count the True ones; says whether to look for the first."""
     number = bad.sum()
     s["invalid"] += number
-    return not on_host(number) or bool(number.numpy())
+    return worth_a_look(s, number.numpy)
+
+
+def worth_a_look(s: States, number: Callable[[], Any]) -> bool:
+    """Whether the first may be found now: on the host, if the number is not 0 and none is kept; else nobody knows."""
+    first = s["first"]
+    return not on_host(first) or bool(first.numpy()[0] == 0 and number())

@@ -99,7 +99,7 @@ class States(Mapping[str, Tensor]):
         kind.add(self._stored[name], value)
 
     def see(self, name: str, where: Tensor, *numbers: Tensor) -> None:
-        """Keep in a `First` the numbers at the first place of ``where`` that is True or 1; all of one shape.
+        """Keep in a `First` the numbers where the first True or 1 of ``where`` is; all of one size.
 
         >>> states = States({"bad": First()})
         >>> labels = torch.tensor([0, 7, 9])

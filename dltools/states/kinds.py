@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import inf, nan
+from math import inf
 
 import torch
 from torch import Tensor
 
 from dltools.errors import ConfigError
 
-ROW = 2**12
-"""Elements of a row in a search for the first one."""
+UNSIGNED = {torch.uint16, torch.uint32, torch.uint64}
+"""Dtypes of which torch cannot take single elements."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ class Max(Apart):
 
 
 class First(Apart):
-    """The number that was seen first, or one for each name: 1 and the numbers, zeros before. Kept by ``States.see``.
+    """The number that was seen first, or one for each name: 1, then they; all 0 before. ``States.see`` keeps them.
 
     >>> First(), First("pred", "target")
     (First(''), First('pred', 'target'))
@@ -134,31 +133,24 @@ class First(Apart):
         into.copy_(torch.where(into[0] > 0, into, other))
 
     def words(self, stored: Tensor) -> str:
-        """The numbers with their names; NaN if there are none.
+        """The numbers with their names; empty before anything was seen.
 
         >>> First("pred", "target").words(torch.tensor([1.0, 0.5, 7.0]))
         'pred 0.5, target 7'
         """
-        numbers = stored[1:].tolist() if stored[0] else [nan] * len(self.names)
-        told = [str(int(x)) if x.is_integer() else f"{x:.6g}" for x in numbers]
-        return ", ".join(f"{name} {x}".strip() for name, x in zip(self.names, told, strict=True))
+        told = [str(int(x)) if x.is_integer() and abs(x) < 2**64 else f"{x:.6g}" for x in stored[1:].tolist()]
+        named = [f"{name} {x}".strip() for name, x in zip(self.names, told, strict=True)]
+        return ", ".join(named) if stored[0] else ""
 
     def see(self, stored: Tensor, where: Tensor, *numbers: Tensor) -> None:
-        """Keep what stands in ``numbers``, one for each name, at the first place of ``where`` that is not 0."""
+        """Keep what stands in ``numbers``, one for each name, where the first True or 1 of ``where`` is."""
         if not where.numel():
             return
-        flags = where.view(torch.uint8) if where.dtype == torch.bool else where
-        place = _first_place(flags)
-        found = [x.reshape(-1).index_select(0, place).double() for x in (flags, *numbers)]
-        seen = torch.cat(found).to(stored.device)
+        flags = where.reshape(-1).byte()
+        place = flags.argmax(keepdim=True)
+        whole = [x.double() if x.dtype in UNSIGNED else x for x in (flags, *numbers)]
+        seen = torch.cat([x.reshape(-1).index_select(0, place).double() for x in whole]).to(stored.device)
         stored.copy_(torch.where(seen[0] > stored[0], seen, stored))
-
-
-def _first_place(flags: Tensor) -> Tensor:
-    """Where the first 1 stands, (1,); of many a row at a time, since argmax takes far longer than amax."""
-    rows = flags.reshape(-1, math.gcd(flags.numel(), ROW))
-    row = rows.amax(1).argmax(keepdim=True)
-    return row * rows.shape[1] + rows.index_select(0, row).argmax(1)
 
 
 class Hist16(Sum):

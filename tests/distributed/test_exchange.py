@@ -123,7 +123,8 @@ def test_large_integers_go_again_and_stay_exact(each: tuple[int, int]) -> None:
     [
         (["a\nb", "a\nb", "a\nc\nd"], "rank 0 and rank 2 collect different states: 'b' and 'c'"),
         (["a", "a\nü", "a\nü"], "rank 0 and rank 1 collect different states: 'nothing more' and 'ü'"),
-        (["ü\n" * 300 + "x", "ü\n" * 300, "y"], "rank 0 and rank 1 collect different states: 'x' and 'nothing more'"),
+        (["ü\n" * 300 + "x", "ü\n" * 300, "y"], "rank 0 and rank 1 collect different states: 'x' and ''"),
+        (["a", "a\n", "a"], "rank 0 and rank 1 collect different states: 'nothing more' and ''"),
     ],
 )
 def test_other_schemas_are_named_on_every_rank(schemas: list[str], told: str) -> None:

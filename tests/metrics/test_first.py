@@ -95,6 +95,16 @@ CASES: dict[str, tuple[Metric[Any], tuple[Any, ...], dict[str, Any], str]] = {
     "embeddings": (dl.RecallAtK(dim=2), (torch.tensor([[0.0, 1.0], [1.0, -INF]]), labels(0, 0)), {}, "-inf"),
     "samples": (dl.Seen(size=3), (), {"index": labels(0, 5, 6)}, "5"),
     "classes": (dl.ClassStats(num_classes=3), (), {"target": labels(0, 4, 3)}, "4"),
+    "unsigned flags": (dl.ClassStats(num_classes=2), (), {"target": torch.tensor([[0, 6]]).to(torch.uint16)}, "6"),
+    "NaN before a label": (dl.IoU(num_classes=2), (torch.tensor([[NAN, 0.0], [0.0, 1.0]]), labels(0, 7)), {}, "nan"),
+    "prediction before a target": (dl.IoU(num_classes=2, holds="labels"), (labels(6, 0), labels(0, 9)), {}, "6"),
+    "score before a label": (dl.LogLoss(), (torch.tensor([[NAN, 0.0], [0.0, 1.0]]), labels(0, 7)), {}, "nan"),
+    "box as given": (
+        dl.BoxMIoU(box_format="cxcywh"),
+        (objects(boxes=torch.tensor([[0.0, 0.0, INF, 1.0]])), objects()),
+        {},
+        "inf",
+    ),
     "flags": (dl.ClassStats(num_classes=3), (), {"target": torch.tensor([[0, 1, 2], [3, 0, 1]])}, "2"),
 }
 
@@ -121,6 +131,32 @@ def test_it_is_the_first_of_all_batches_small_and_large_ones() -> None:
     iou.update(torch.zeros(2, 2, 300, 300), torch.full((2, 300, 300), 5))
     assert "180002 elements" in told(iou)
     assert "the first is 8." in told(iou)
+
+
+def test_it_is_the_first_whether_batches_wait_or_not() -> None:
+    for clean in (0, 1):
+        iou = dl.IoU(num_classes=2, holds="labels")
+        for pred, target in [((0, 0), (0, 0))] * clean + [((0, 6), (0, 1)), ((0, 1), (0, 9))]:
+            iou.update(labels(*pred), labels(*target))
+        assert "the first is 6." in told(iou)
+    nan, label = (dl.Accuracy(num_classes=2) for _ in range(2))
+    nan.update(SCORES * NAN, labels(0, 1, 1))
+    label.update(SCORES, labels(0, 1, 9))
+    nan.merge(label)
+    assert "the first is nan." in told(nan)
+
+
+@pytest.mark.parametrize("cfg", [dl.IoUCfg(num_classes=2), dl.LogLossCfg(), dl.AUROCCfg()])
+def test_a_graph_of_any_batch_size_keeps_it(cfg: Any) -> None:
+    metric, whole = cfg.build(), cfg.build()
+    update = torch.compile(lambda p, y: metric.update(p, y), backend="eager", fullgraph=True, dynamic=True)
+    for size, label in ((4, 1), (6, 8), (10, 9)):
+        p, y = torch.rand(size, 2), torch.arange(size) % 2
+        y[2] = label
+        update(p, y)
+        whole.update(p, y)
+    assert "the first is 8." in told(metric)
+    assert torch.equal(metric.states["first"], whole.states["first"])
 
 
 def test_a_later_batch_and_a_rank_that_has_none_change_nothing() -> None:

@@ -15,10 +15,10 @@ from dltools.errors import ConfigError
 from dltools.meters.report import Array, Reading
 from dltools.metrics.base import Metric, MetricCfg
 from dltools.metrics.classification.counts import Counts, of_matrix
-from dltools.metrics.classification.reading import Form, Holds, Task, check, decide, see_both
+from dltools.metrics.classification.reading import Form, Holds, Task, check, decide, see_first
 from dltools.metrics.classification.reading import truth as read_truth
 from dltools.metrics.classification.tally import tally_exact, tally_images, tally_margins, tally_pairs
-from dltools.metrics.inputs import on_host
+from dltools.metrics.invalid import worth_a_look
 from dltools.states import First, State, States, Sum, Table
 
 T_co = TypeVar("T_co", covariant=True)
@@ -125,7 +125,8 @@ class ConfusionMetric(Metric[CfgT]):
         self.tally(s, self.decided(pred), target, valid=valid)
 
     def waits(self, pred: Tensor, target: Tensor) -> tuple[Callable[..., None], dict[str, Tensor]]:
-        return self.tally, {"pred": self.decided(pred.clone()), "target": target.clone()}
+        kept = pred.clone() if self.form.holds == "labels" else self.decided(pred)
+        return self.tally, {"pred": kept, "target": target.clone()}
 
     def decided(self, pred: Tensor) -> Tensor:
         """Labels as they are, since the first that is no class is kept; of scores the codes."""
@@ -139,8 +140,8 @@ class ConfusionMetric(Metric[CfgT]):
             s["cells"].add_(tally_margins(truth.reshape(1, -1), guess.reshape(1, -1), self.form.sides))
         else:
             tally_pairs(s["cells"], truth, guess)
-        if not on_host(s["cells"]) or self.num_invalid(s["cells"].numpy()):
-            see_both(s, self.form, truth, target, guess, pred)
+        if worth_a_look(s, lambda: self.num_invalid(s["cells"].numpy())):
+            see_first(s, self.form, truth, target, guess, pred)
         if truth.shape[2] != 1:
             s["pixels"] += truth.shape[0]
         if "exact" in s:

@@ -16,9 +16,15 @@ from dltools.functional.hist16 import NAN, Scores, lowest_of, order_of
 from dltools.meters.report import Array, Reading
 from dltools.metrics.classification.counts import mean
 from dltools.metrics.classification.curves import Ranked
-from dltools.metrics.classification.reading import Form, check, no_class, see_labels, truth
-from dltools.metrics.classification.scored import ScoredMetric, ScoredMetricCfg, as_channels, broken_scores
-from dltools.metrics.inputs import on_host
+from dltools.metrics.classification.reading import Form, check, no_class, truth
+from dltools.metrics.classification.scored import (
+    ScoredMetric,
+    ScoredMetricCfg,
+    as_channels,
+    broken_scores,
+    see_label_or_score,
+)
+from dltools.metrics.invalid import worth_a_look
 from dltools.states import First, Hist16, State, States
 
 T_co = TypeVar("T_co", covariant=True)
@@ -72,16 +78,16 @@ class RankingMetric(ScoredMetric[CfgT]):
         code = truth(form, target, valid)
         channels = torch.arange(x.shape[1], dtype=torch.int32, device=x.device).view(1, -1, 1)
         positive = code == channels if self.cfg.task == "multiclass" else code == 1
-        strange = no_class(form, code).bool()
+        strange = no_class(form, code)
         broken = broken_scores(x, self.cfg.holds)
         bad = broken | strange
         key = order_of(x, self.cfg.scores, scale).masked_fill_(bad, NAN).add_(positive, alpha=NAN + 1)
         key += channels * (2 * (NAN + 1))
         weight = (code != form.sides + 1).long().expand_as(key)
         s["scores"].view(-1).index_add_(0, key.view(-1), weight.reshape(-1))
-        if not on_host(s["scores"]) or s["scores"][..., NAN].numpy().any():
-            see_labels(s, form, strange, target)
-            s.see("first", broken & (code != form.sides + 1), x)
+        if worth_a_look(s, lambda: s["scores"][..., NAN].numpy().any()):
+            counted = bad.any(1, keepdim=True) if self.cfg.task == "multiclass" else bad
+            see_label_or_score(s, form, strange, target, broken, x, counted & (code != form.sides + 1))
 
     def ranked(self, s: States) -> list[Ranked]:
         """The ranking of each class, from merged states."""

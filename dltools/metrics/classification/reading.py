@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from dltools.errors import ShapeError
-from dltools.metrics.invalid import note_number
 from dltools.states import States
 
 Task = Literal["binary", "multiclass", "multilabel"]
@@ -121,28 +120,20 @@ def truth(form: Form, target: Tensor, valid: Tensor) -> Tensor:
 
 
 def no_class(form: Form, code: Tensor) -> Tensor:
-    """1 where a code stands for what is no class and is not left out, else 0; integers, since bools take far longer."""
-    return code.clone().lt_(0).add_(code.clone().eq_(form.sides))
+    """Where a code stands for what is no class, and is not left out."""
+    return (code < 0) | (code == form.sides)
 
 
-def see_labels(s: States, form: Form, where: Tensor, labels: Tensor) -> None:
-    """Keep the first label for which there is no class."""
-    s.see("first", where, _whole(form, labels))
+def no_class_in(form: Form, truth: Tensor, guess: Tensor) -> Tensor:
+    """Elements that are not left out of which target or prediction is no class."""
+    return (no_class(form, truth) | no_class(form, guess)) & (truth != form.sides + 1)
 
 
-def see_both(s: States, form: Form, truth: Tensor, target: Tensor, guess: Tensor, pred: Tensor) -> None:
-    """The same of targets, and of predictions if they are labels; given by their codes and as they are."""
-    see_labels(s, form, no_class(form, truth), target)
-    if form.holds == "labels":
-        see_labels(s, form, no_class(form, guess).mul_(truth.clone().ne_(form.sides + 1)), pred)
-
-
-def note_both(s: States, form: Form, truth: Tensor, target: Tensor, guess: Tensor, pred: Tensor) -> Tensor:
-    """Count elements without a class on either side, and keep the first label of them; gives where they are."""
-    bad = (no_class(form, truth) + no_class(form, guess)).bool() & (truth != form.sides + 1)
-    if note_number(s, bad):
-        see_both(s, form, truth, target, guess, pred)
-    return bad
+def see_first(s: States, form: Form, truth: Tensor, target: Tensor, guess: Tensor, pred: Tensor) -> None:
+    """Keep the first label without a class, of either side, or NaN for scores; the sides as codes and as given."""
+    given = pred.reshape(-1) if form.holds == "labels" else torch.full((), math.nan, device=guess.device)
+    labels = torch.where(no_class(form, truth).reshape(-1), target.reshape(-1).double(), given.double())
+    s.see("first", no_class_in(form, truth, guess), labels)
 
 
 def decide(form: Form, pred: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dltools.metrics.base import Metric, MetricCfg
-from dltools.metrics.classification.reading import Form, Task, check, left_out, no_class, see_labels, truth
+from dltools.metrics.classification.reading import Form, Task, arrange, check, left_out, no_class, truth
 from dltools.metrics.invalid import note_number
 from dltools.states import States
 
@@ -85,10 +85,18 @@ def labels_of(
     ``broken`` says which scores cannot be counted. Left out is what ``ignore_index`` and ``valid`` exclude.
     """
     code = truth(form, target, valid)
-    left_out, strange = code == form.sides + 1, no_class(form, code).bool()
+    left_out, strange = code == form.sides + 1, no_class(form, code)
     unknown = broken.any(1, keepdim=True) if form.task == "multiclass" else broken
     bad = strange | (unknown & ~left_out)
     if note_number(s, bad):
-        see_labels(s, form, strange, target)
-        s.see("first", broken & ~left_out, scores)
+        see_label_or_score(s, form, strange, target, broken, scores, bad)
     return code.clamp(0, form.sides - 1).long(), ~left_out & ~bad
+
+
+def see_label_or_score(
+    s: States, form: Form, strange: Tensor, target: Tensor, broken: Tensor, scores: Tensor, bad: Tensor
+) -> None:
+    """Keep the first label without a class, or the first score of an element that cannot be counted."""
+    place = broken.byte().argmax(1, keepdim=True)
+    one = scores.gather(1, place) if form.task == "multiclass" else scores
+    s.see("first", bad, torch.where(strange, arrange(form, target).double(), one.double()))

@@ -59,10 +59,10 @@ class BoxMIoU(Metric[BoxMIoUCfg]):
             box_convert(x["boxes"].detach().double().cpu().reshape(-1, 4), self.cfg.box_format, "xyxy")
             for x in (guess, truth)
         )
-        for boxes in (a, b):
-            broken = ~boxes.isfinite()
-            if note_number(s, broken.any(1)):
-                s.see("first", broken, boxes)
+        for given, boxes in ((guess, a), (truth, b)):
+            if note_number(s, (~boxes.isfinite()).any(1)):
+                raw = given["boxes"].detach().double().cpu()
+                s.see("first", ~raw.isfinite(), raw)
         iou = box_iou(a.nan_to_num(), b.nan_to_num(), pairwise=True)
         if self.cfg.class_aware:
             iou = torch.where(guess["labels"].cpu().view(-1, 1) == truth["labels"].cpu(), iou, -1)

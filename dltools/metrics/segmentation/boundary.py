@@ -16,8 +16,8 @@ from dltools.cfgutils.annotations import PositiveInt
 from dltools.errors import ConfigError, ShapeError
 from dltools.meters.report import Reading
 from dltools.metrics.base import Metric, MetricCfg
-from dltools.metrics.classification.reading import Form, Holds, check, left_out, note_both, read
-from dltools.metrics.invalid import invalid
+from dltools.metrics.classification.reading import Form, Holds, check, left_out, no_class_in, read, see_first
+from dltools.metrics.invalid import invalid, note_number
 from dltools.states import State, States, Sum
 
 
@@ -75,7 +75,10 @@ class BoundaryIoU(Metric[BoundaryIoUCfg]):
 
     def count(self, s: States, pred: Tensor, target: Tensor, *, valid: Tensor) -> None:
         truth, guess = (x.view(target.shape) for x in read(self.form, pred, target, valid))
-        out = (truth == self.form.sides + 1) | note_both(s, self.form, truth, target, guess, pred)
+        bad = no_class_in(self.form, truth, guess)
+        if note_number(s, bad):
+            see_first(s, self.form, truth, target, guess, pred)
+        out = bad | (truth == self.form.sides + 1)
         classes = torch.arange(self.cfg.num_classes, device=truth.device, dtype=truth.dtype).view(1, -1, 1, 1)
         width = max(1, round(self.cfg.dilation * math.hypot(*target.shape[1:])))
         a, b = (rim((x.unsqueeze(1) == classes), width) for x in (guess, truth))

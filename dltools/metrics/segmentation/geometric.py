@@ -15,8 +15,8 @@ from dltools.cfgutils.annotations import NonNegative, NonNegativeInt, Positive, 
 from dltools.errors import ConfigError, ShapeError
 from dltools.meters.report import Array, Reading
 from dltools.metrics.base import Metric, MetricCfg
-from dltools.metrics.classification.reading import Form, Holds, check, left_out, note_both, read
-from dltools.metrics.invalid import invalid
+from dltools.metrics.classification.reading import Form, Holds, check, left_out, no_class_in, read, see_first
+from dltools.metrics.invalid import invalid, note_number
 from dltools.metrics.segmentation.surfaces import Convention, between, surface_of
 from dltools.states import State, States, Table
 
@@ -80,7 +80,8 @@ class SurfaceMetric(Metric[CfgT]):
 
     def count(self, s: States, pred: Tensor, target: Tensor, *, valid: Tensor) -> None:
         truth, guess = (x.view(target.shape) for x in read(self.form, pred, target, valid))
-        note_both(s, self.form, truth, target, guess, pred)
+        if note_number(s, no_class_in(self.form, truth, guess)):
+            see_first(s, self.form, truth, target, guess, pred)
         rows: list[list[float]] = []
         for counts, a, b in zip(valid.tolist(), guess.cpu().numpy(), truth.cpu().numpy(), strict=True):
             if counts:
