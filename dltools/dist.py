@@ -145,7 +145,8 @@ class _Exchange:
         texts = self.all_gather(torch.tensor([*sent], dtype=torch.uint8), [int(n) for n in lengths])
         schemas = [bytes(part.tolist()).decode() for part in texts]
         other = int((fixed != fixed[0]).any(1).byte().argmax())
-        lists = ([*schemas[r].split("\n"), "nothing more", f"{fixed[r, 1]:.0f} numbers"] for r in (0, other))
+        lines = [schemas[r].split("\n") if schemas[r] else [] for r in (0, other)]
+        lists = ([*own, "nothing more", f"{fixed[r, 1]:.0f} numbers"] for own, r in zip(lines, (0, other), strict=True))
         here, there = next((a, b) for a, b in zip(*lists, strict=False) if a != b)
         raise SyncError(
             f"rank 0 and rank {other} collect different states: {here!r} and {there!r}",
